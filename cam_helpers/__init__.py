@@ -1,0 +1,1 @@
+"""Class activation mapping: the small tested package behind the lessons."""
