@@ -1,0 +1,63 @@
+"""Networks that can localize (lesson 02). For now: pretrained ones, without waiting for a network that is not there."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import torch
+from torch import nn
+from torchvision import models
+
+__all__ = ["WeightsUnavailable", "pretrained"]
+
+
+class WeightsUnavailable(OSError):
+    """Pretrained weights are neither on this machine nor to be had now. The text is one line for the reader."""
+
+
+def pretrained(name: str, patience: float = 1.0) -> tuple[nn.Module, models.WeightsEnum]:
+    """A torchvision classifier with its default weights, in eval mode -> (network, weights).
+
+    `weights.transforms()` prepares a picture, `weights.meta["categories"]` names the classes. Weights lie in the
+    folder `torch.hub.get_dir()` ($TORCH_HOME/hub); missing ones are downloaded by torchvision, which shows a bar and
+    checks the sum. Where their host does not answer within `patience` seconds, or CAM_OFFLINE is set, it raises
+    WeightsUnavailable at once instead of waiting for a time-out. Raises ValueError for a name torchvision has not.
+    """
+    weights = models.get_model_weights(name).DEFAULT
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(weights.url).path).name
+    if not file.exists():
+        if os.environ.get("CAM_OFFLINE"):
+            raise WeightsUnavailable(f"The weights of {name} are not on this machine, and CAM_OFFLINE is set.")
+        if not _answers(weights.url, patience):
+            raise WeightsUnavailable(f"The weights of {name} are not on this machine, and their host does not answer.")
+    try:
+        return models.get_model(name, weights=weights).eval(), weights
+    except (OSError, RuntimeError) as error:  # a broken download, a damaged file
+        raise WeightsUnavailable(f"The weights of {name} cannot be loaded ({error}).") from error
+
+
+def _answers(url: str, patience: float) -> bool:
+    """Does the host (or the proxy in front of it) take a connection? Look-up of the name included in `patience`."""
+    target = urlsplit(url)
+    proxy = None if proxy_bypass(target.hostname) else getproxies().get(target.scheme)
+    if proxy:
+        target = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    port = target.port or (443 if target.scheme == "https" else 80)
+    answered = []
+
+    def knock() -> None:
+        try:
+            socket.create_connection((target.hostname, port), timeout=patience).close()
+            answered.append(True)
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=knock, daemon=True)  # a name look-up knows no time-out of its own
+    thread.start()
+    thread.join(patience)
+    return bool(answered)
