@@ -1,0 +1,56 @@
+# Two commands do all set-up on a machine with Python 3.11 or newer, pip and make:  make lab  ·  make test
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+LESSONS := $(wildcard notebooks/[0-9]*.ipynb)
+# one thread a worker: workers times threads must not exceed the cores
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test test-all notebooks lint bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | \
+		while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+
+lab: $(VENV)/.lab  ## set up what is missing, then open JupyterLab on the first lesson (ARGS="--no-browser --port 8899")
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(ARGS)
+
+test: $(VENV)/.test  ## the tests, and every lesson with and without pretrained weights; under 12 minutes on 2 cores
+	$(PYTEST) -m "not slow" tests
+	$(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(LESSONS)
+	TORCH_HOME=$(VENV)/no-weights CAM_OFFLINE=1 \
+		$(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(LESSONS)
+
+test-all: test  ## the same, then what is slow: the browser, benchmarks, every solution of every exercise
+	$(PYTEST) -n 0 -m slow tests
+
+notebooks: $(VENV)/.test  ## run the lessons again, in place, from top to bottom
+	$(BIN)/python tests/execute.py $(LESSONS)
+
+lint: $(VENV)/.test  ## ruff on code and notebooks
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+bench: $(VENV)/.test  ## speed, as ratios measured in one run
+	for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:  ## remove the environment and everything drawn or computed
+	rm -rf $(VENV) build *.egg-info data/cache .pytest_cache .ruff_cache .hypothesis
+
+# -- set-up: each stamp is younger than pyproject.toml when its packages are installed ---------------------------
+
+# Debian's python3 has venv without ensurepip; then pip, which is there, installs itself into the empty environment.
+$(VENV)/.created:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: see https://www.python.org/downloads/"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(BIN)/python install pip; }
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/.created pyproject.toml
+	$(BIN)/python -m pip install --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.created pyproject.toml
+	$(BIN)/python -m pip install --disable-pip-version-check -e ".[test]"
+	@touch $(VENV)/.lab $@

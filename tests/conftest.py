@@ -1,0 +1,24 @@
+"""What the tests share: no windows, no surprise threads, and real data only where there is some."""
+
+import os
+from pathlib import Path
+
+import matplotlib
+import pytest
+import torch
+
+matplotlib.use("Agg")
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real pictures and weights, or a skip that says why."""
+    folder = os.environ.get("CAM_TEST_DATA")
+    if not folder:
+        pytest.skip("CAM_TEST_DATA is not set: no real pictures to test with")
+    if not Path(folder).is_dir():
+        pytest.skip(f"CAM_TEST_DATA={folder} is not a folder")
+    return Path(folder)

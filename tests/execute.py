@@ -1,0 +1,44 @@
+"""Run lessons from top to bottom and write them back: outputs, counts 1…N, widget states; no timings, no versions.
+
+    python tests/execute.py notebooks/00_start_here.ipynb …
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+
+def execute(path: Path, timeout: int = 600) -> nbformat.NotebookNode:
+    """Execute a notebook with this environment's Python, from the folder it lies in -> the executed notebook."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook, timeout=timeout, kernel_name="python3", record_timing=False, resources={"metadata": {"path": path.parent}}
+    )
+    client.execute()
+    notebook.metadata.get("language_info", {}).pop("version", None)
+    return notebook
+
+
+def write(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write to a temporary name first: an interrupted run loses no lesson."""
+    descriptor, temporary = tempfile.mkstemp(suffix=".ipynb", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            nbformat.write(notebook, file)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        start = time.perf_counter()
+        write(execute(Path(name)), Path(name))
+        print(f"{name}: {time.perf_counter() - start:.0f} s")
