@@ -26,9 +26,11 @@ def boxes_from_maps(maps: Tensor, threshold: float = 0.2, rule: str = "largest")
     without pixels. A constant positive map is evidence everywhere: one box, the whole picture. Values that are NaN or
     infinite are no evidence; they belong to no region and do not count for the maximum.
 
-    Raises ValueError for maps of another rank, a threshold outside 0 to 1, or an unknown rule.
+    Raises TypeError for what is not a tensor, ValueError for maps of another rank, a threshold outside 0 to 1, or an unknown rule.
     Zhou et al., section 3.2: above 20 % of the maximum, largest component.
     """
+    if not isinstance(maps, Tensor):
+        raise TypeError(f"maps must be a tensor (N,H,W), got {type(maps).__name__}: torch.as_tensor(maps)")
     if maps.ndim != 3:
         hints = {2: ": add the batch dimension, maps[None]", 4: ": choose one map per picture, maps[:, c]"}
         raise ValueError(f"maps must be (N,H,W), got {tuple(maps.shape)}{hints.get(maps.ndim, '')}")

@@ -6,6 +6,8 @@ so and goes on, so that a lesson always runs from top to bottom.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -92,7 +94,7 @@ def function(
         if got is None:
             return Check(name, "wrong", "Your function returns None: does it end with a return?")
         expected = reference(*_copies(case))
-        result = equal(name, got, expected, why, [(w(*_copies(case)), text) for w, text in wrong], hint, rtol)
+        result = equal(name, got, expected, why, _outcomes(wrong, case), hint, rtol)
         if result.status != "right":
             return result
     return Check(name, "right", why)
@@ -103,14 +105,18 @@ def choice(name: str, answer, right: str, feedback: Mapping[str, str]) -> Check:
     reason = feedback[right]
     if _unanswered(answer):
         return Check(name, "unanswered", f"Replace the ... with one of {', '.join(map(repr, feedback))}.")
-    given = answer.strip().lower() if isinstance(answer, str) else answer
-    if not isinstance(given, str) or given not in feedback:
+    options = {option.strip().lower(): option for option in feedback}
+    given = options.get(answer.strip().lower()) if isinstance(answer, str) else None
+    if given is None:
         return Check(name, "wrong", f"Answer with one of {', '.join(map(repr, feedback))}, got {answer!r}.")
     return Check(name, "right" if given == right else "wrong", reason if given == right else feedback[given])
 
 
 def _unanswered(answer) -> bool:
-    return answer is ... or (isinstance(answer, (list, tuple)) and any(part is ... for part in answer))
+    if isinstance(answer, np.ndarray) and answer.dtype == object:
+        answer = answer.ravel().tolist()
+    parts = answer.values() if isinstance(answer, dict) else answer
+    return answer is ... or (isinstance(answer, (list, tuple, dict)) and any(map(_unanswered, parts)))
 
 
 def _is_empty(function: Callable) -> bool:
@@ -122,9 +128,12 @@ def _is_empty(function: Callable) -> bool:
 def _numbers(value) -> torch.Tensor:
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().double()
-    if isinstance(value, str):
-        raise TypeError("a text is not a number")
-    return torch.as_tensor(np.asarray(value, dtype=np.float64))
+    if isinstance(value, (list, tuple)) and any(isinstance(part, (list, tuple, torch.Tensor)) for part in value):
+        return torch.stack([_numbers(part) for part in value])
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError("not a number")
+    return torch.as_tensor(array.astype(np.float64))
 
 
 def _difference(answer, expected, rtol: float) -> str | None:
@@ -156,5 +165,18 @@ def _describe(value) -> str:
     return f"{kind} of shape {tuple(shape)}" if shape is not None else f"{value!r} ({kind})" if shape is None else kind
 
 
-def _copies(case: tuple) -> list:
-    return [value.clone() if isinstance(value, torch.Tensor) else value for value in case]
+def _copies(case: tuple) -> tuple:
+    """Fresh arguments for each call: a function may change what it is given."""
+    try:
+        return copy.deepcopy(case)
+    except RuntimeError:  # a tensor in the middle of a graph
+        return tuple(part.detach().clone() if isinstance(part, torch.Tensor) else part for part in case)
+
+
+def _outcomes(wrong: Iterable[tuple[Callable, str]], case: tuple) -> list[tuple[object, str]]:
+    """What each misconception gives for this case; one that cannot deal with it is passed over."""
+    outcomes = []
+    for misconception, text in wrong:
+        with contextlib.suppress(Exception):
+            outcomes.append((misconception(*_copies(case)), text))
+    return outcomes

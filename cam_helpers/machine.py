@@ -86,7 +86,8 @@ def _packages(requirements: list[str] | None = None) -> Finding:
     except metadata.PackageNotFoundError:
         to_do = "run `make lab` in the course's folder, or `pip install -e .`"
         return Finding("packages", "cam_helpers is not installed here", False, to_do)
-    wanted, missing = [Requirement(r) for r in requirements or () if "extra ==" not in r], []
+    wanted = [r for r in map(Requirement, requirements or ()) if not r.marker or r.marker.evaluate({"extra": ""})]
+    missing = []
     for requirement in wanted:
         try:
             found = metadata.version(requirement.name)

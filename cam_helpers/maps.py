@@ -70,7 +70,9 @@ class Cams:
             maps = torch.einsum("nkhw,nk->nhw", features, weight[chosen.to(weight.device)])[:, None]
         else:
             maps = class_activation_maps(features, weight if chosen is None else weight[chosen])
-        return maps if size is None else resize(maps, size)
+        if size is None:
+            return maps
+        return resize(maps, size) if maps.numel() else maps.new_zeros((*maps.shape[:2], *size))
 
     def identity_error(self) -> float:
         """Largest difference between a logit and what the maps give back, relative to the picture's largest logit.
@@ -105,7 +107,7 @@ class CamModel:
     The network's graph is traced once to the tensor that enters the global pooling and to the linear head (Linear or
     1×1 convolution; average, sum or max pooling; dropout in between), so no layer has to be named and no hook is set.
     Pictures run through in eval mode, without gradients; modes, hooks, gradients and weights are left as they were.
-    After exchanging a layer of the network, wrap it again; new weights in old layers are seen at once.
+    New weights are seen at once; after a change of the architecture, wrap the network again.
 
     Raises NotCamCompatible, naming the layer, where the class score is not a pooled linear map of the features.
     """
@@ -184,17 +186,12 @@ class CamModel:
             )
 
     def _check_global(self, features: Tensor, weight: Tensor, logits: Tensor) -> None:
-        pool, size = self._traced.pool, tuple(features.shape[2:])
+        pool = self._traced.pool
         if features.ndim != 4 or logits.ndim != 2 or features.shape[1] != weight.shape[1]:
             raise NotCamCompatible(
                 f"pooling '{pool.name}' turns features of {tuple(features.shape[1:])} into scores of "
                 f"{tuple(logits.shape[1:])} through a head that reads {weight.shape[1]} numbers: it does not pool over "
                 "the whole picture. Put nn.AdaptiveAvgPool2d(1) in its place and train the head again"
-            )
-        if pool.kernel is not None and pool.kernel != size:
-            raise NotCamCompatible(
-                f"pooling '{pool.name}' looks at {pool.kernel[0]}×{pool.kernel[1]} places and the features have "
-                f"{size[0]}×{size[1]}: use pictures of the training size, or nn.AdaptiveAvgPool2d(1)"
             )
 
 
@@ -207,6 +204,8 @@ def _select(classes, n: int, c: int) -> tuple[Tensor | list[int] | None, bool]:
     """-> (indices or None for all, True when there is one per picture)."""
     if classes is None:
         return None, False
+    if isinstance(classes, Tensor) and classes.ndim > 1:
+        raise ValueError(f"a tensor of classes is (N,), one class per picture, got {tuple(classes.shape)}")
     if isinstance(classes, Tensor) and classes.ndim == 1:
         if classes.dtype.is_floating_point or classes.dtype == torch.bool:
             raise TypeError(f"classes must be whole numbers, got a tensor of {classes.dtype}")
@@ -217,11 +216,12 @@ def _select(classes, n: int, c: int) -> tuple[Tensor | list[int] | None, bool]:
             )
         values, per_picture = classes.tolist(), True
     else:
-        if isinstance(classes, Tensor) and classes.ndim == 0:
+        if getattr(classes, "ndim", None) == 0:
             classes = classes.item()
         if isinstance(classes, (str, bytes)):
             raise TypeError(f"classes must be indices, got the name {classes!r}: look it up in the list of names")
         values = list(classes) if hasattr(classes, "__iter__") else [classes]
+        values = [value.item() if isinstance(value, Tensor) and value.ndim == 0 else value for value in values]
         per_picture = False
     for value in values:
         if isinstance(value, bool) or not hasattr(value, "__index__"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import socket
 import threading
 from pathlib import Path
@@ -21,24 +22,37 @@ class WeightsUnavailable(OSError):
 
 
 def pretrained(name: str, patience: float = 1.0) -> tuple[nn.Module, models.WeightsEnum]:
-    """A torchvision classifier with its default weights, in eval mode -> (network, weights).
+    """A torchvision classifier with pretrained weights, in eval mode -> (network, weights).
 
-    `weights.transforms()` prepares a picture, `weights.meta["categories"]` names the classes. Weights lie in the
-    folder `torch.hub.get_dir()` ($TORCH_HOME/hub); missing ones are downloaded by torchvision, which shows a bar and
-    checks the sum. Where their host does not answer within `patience` seconds, or CAM_OFFLINE is set, it raises
-    WeightsUnavailable at once instead of waiting for a time-out. Raises ValueError for a name torchvision has not.
+    `weights.transforms()` prepares a picture, `weights.meta["categories"]` names the classes. Weights that lie in
+    `torch.hub.get_dir()` ($TORCH_HOME/hub) are taken first, the default ones before older ones; otherwise torchvision
+    downloads the default ones, shows a bar and checks the sum. Where their host does not answer within `patience`
+    seconds, or CAM_OFFLINE is set, it raises WeightsUnavailable at once instead of waiting for a time-out; so it does
+    when a file is damaged. Raises ValueError for a name that torchvision has not.
     """
-    weights = models.get_model_weights(name).DEFAULT
-    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(weights.url).path).name
-    if not file.exists():
+    every = models.get_model_weights(name)
+    reasons = []
+    for weights in sorted(every, key=lambda w: w is not every.DEFAULT):
+        if _file(weights).exists():
+            try:
+                return models.get_model(name, weights=weights).eval(), weights
+            except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+                reasons.append(f"the file {_file(weights).name} is damaged: delete it")
+    if not reasons:
         if os.environ.get("CAM_OFFLINE"):
-            raise WeightsUnavailable(f"The weights of {name} are not on this machine, and CAM_OFFLINE is set.")
-        if not _answers(weights.url, patience):
-            raise WeightsUnavailable(f"The weights of {name} are not on this machine, and their host does not answer.")
-    try:
-        return models.get_model(name, weights=weights).eval(), weights
-    except (OSError, RuntimeError) as error:  # a broken download, a damaged file
-        raise WeightsUnavailable(f"The weights of {name} cannot be loaded ({error}).") from error
+            reasons.append("they are not on this machine, and CAM_OFFLINE is set")
+        elif not _answers(every.DEFAULT.url, patience):
+            reasons.append("they are not on this machine, and their host does not answer")
+        else:
+            try:
+                return models.get_model(name, weights=every.DEFAULT).eval(), every.DEFAULT
+            except (OSError, RuntimeError) as error:
+                reasons.append(f"the download failed, {error}")
+    raise WeightsUnavailable(f"No pretrained weights for {name}: {'; '.join(reasons)}.")
+
+
+def _file(weights: models.WeightsEnum) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(weights.url).path).name
 
 
 def _answers(url: str, patience: float) -> bool:

@@ -54,7 +54,7 @@ def show(fig, alt: str, dpi: int = 100) -> None:
     """Show a figure and store its alternative text with the output, then close it.
 
     The text goes into the output's metadata (exports read it from there) and, invisible, behind the picture, where
-    screen readers find it in JupyterLab. 256 colours keep a notebook small. Raises ValueError when alt does not
+    screen readers find it in JupyterLab. Raises ValueError when alt does not
     describe anything (fewer than three words).
     """
     if len(alt.split()) < 3:
@@ -77,7 +77,7 @@ def overlay(image, heatmap, strength: float = 0.75, normalize: str = "max", limi
     rgb = _rgb(image)
     level = _level(heatmap, rgb.shape[:2], normalize, limit)
     colour = _colour_map(cmap)(level)[..., :3] * 255
-    alpha = strength * (0.25 + 0.75 * level[..., None])
+    alpha = _part("strength", strength) * (0.25 + 0.75 * level[..., None])
     return ((1 - alpha) * rgb + alpha * colour).round().astype(np.uint8)
 
 
@@ -93,7 +93,7 @@ def dim(image, where, threshold: float = 0.2, darkness: float = 0.8) -> np.ndarr
         array = _level(array, rgb.shape[:2], "max", None) > threshold
     if array.shape != rgb.shape[:2]:
         raise ValueError(f"the mask is {array.shape} and the picture {rgb.shape[:2]}: a mask has the picture's size")
-    return (rgb * np.where(array, 1.0, 1.0 - darkness)[..., None]).round().astype(np.uint8)
+    return (rgb * np.where(array, 1.0, 1.0 - _part("darkness", darkness))[..., None]).round().astype(np.uint8)
 
 
 def picture(image, ax=None, title: str | None = None):
@@ -122,8 +122,8 @@ def signed(
     limit: the value of the full colours (the map's largest absolute value when None). values=True writes each number
     into its cell, for small maps.
     """
-    ax, array = _axes(ax), _array(heatmap)
-    limit = limit or float(np.abs(array).max(initial=0)) or 1.0
+    ax, array = _axes(ax), _map(heatmap)
+    limit = limit or float(np.abs(array[np.isfinite(array)]).max(initial=0)) or 1.0
     norm = CenteredNorm(0, limit)
     ax.imshow(array, cmap=SIGNED, norm=norm)
     ax.set_title(title or "")
@@ -159,6 +159,8 @@ def classes(image, maps, names, scores=None, shared: bool = False, columns: int 
     classes, so that colours can be compared; otherwise each class has its own, and its bar says so.
     """
     maps = _array(maps)
+    if maps.ndim != 3 or len(names) != len(maps) or (scores is not None and len(scores) != len(maps)):
+        raise ValueError(f"maps are (C,h,w) with a name (and a score) each, got {maps.shape} and {len(names)} names")
     limit = max(float(np.nanmax(maps, initial=0)), 1e-12) if shared else None
     rows = -(-(len(maps) + 1) // columns)
     columns = min(columns, len(maps) + 1)
@@ -186,11 +188,29 @@ def _axes(ax):
 
 
 def _array(value) -> np.ndarray:
-    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    return np.asarray(value)
+
+
+def _map(value) -> np.ndarray:
+    array = _array(value).astype(np.float32)
+    if array.ndim != 2:
+        raise ValueError(f"one map at a time, (h,w), got {array.shape}: maps[picture, class]")
+    return array
+
+
+def _part(name: str, value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} is a part of the whole, from 0 to 1, got {value}")
+    return value
 
 
 def _rgb(image) -> np.ndarray:
     """-> uint8 (H,W,3)."""
+    if isinstance(image, Image.Image):
+        image = read_picture(image)
     array = _array(image)
     if isinstance(image, torch.Tensor) and array.ndim == 3 and array.shape[0] in (1, 3):
         array = array.transpose(1, 2, 0)
@@ -199,10 +219,11 @@ def _rgb(image) -> np.ndarray:
     if array.ndim != 3 or array.shape[2] not in (1, 3):
         raise ValueError(f"a picture is (3,H,W) or (H,W,3), got {array.shape}: one picture at a time, and RGB")
     if array.dtype != np.uint8:
-        if array.dtype.kind != "f" or array.min(initial=0) < 0 or array.max(initial=0) > 1:
+        low, high = array.min(initial=0), array.max(initial=0)
+        if array.dtype.kind != "f" or not (low >= 0 and high <= 1):
             raise ValueError(
-                f"a picture is uint8, or float from 0 to 1; got {array.dtype} from {array.min():.3g} to "
-                f"{array.max():.3g}: show the picture as it was before the network's normalisation"
+                f"a picture is uint8, or float from 0 to 1; got {array.dtype} from {low:.3g} to {high:.3g}: "
+                "show the picture as it was before the network's normalisation"
             )
         array = (array * 255).round().astype(np.uint8)
     return np.broadcast_to(array, (*array.shape[:2], 3))
@@ -219,9 +240,7 @@ def _range(array: np.ndarray, normalize: str, limit: float | None) -> tuple[floa
 
 def _level(heatmap, size: tuple[int, int], normalize: str, limit: float | None) -> np.ndarray:
     """The map at the picture's size, from 0 to 1; what is not a number counts as 0."""
-    array = _array(heatmap).astype(np.float32)
-    if array.ndim != 2:
-        raise ValueError(f"one map at a time, (h,w), got {array.shape}: maps[picture, class]")
+    array = _map(heatmap)
     low, high = _range(array, normalize, limit)
     level = np.nan_to_num((array - low) / (high - low), nan=0.0, posinf=0.0, neginf=0.0)
     if array.shape != tuple(size):
@@ -245,5 +264,7 @@ def _bar(ax, norm, cmap: str, label: str) -> None:
 def _png(fig, dpi: int) -> bytes:
     raw, small = io.BytesIO(), io.BytesIO()
     fig.savefig(raw, format="png", dpi=dpi, bbox_inches="tight", facecolor="white")
-    Image.open(raw).convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(small, "PNG", optimize=True)
+    levels = np.asarray(Image.open(raw).convert("RGB")).astype(np.uint16)
+    levels = ((levels + 2) // 4 * 4).clip(0, 255).astype(np.uint8)  # six bits a channel: nobody sees it, half the size
+    Image.fromarray(levels).save(small, "PNG", optimize=True)
     return small.getvalue()

@@ -7,11 +7,14 @@ module (DenseNet's ReLU, ShuffleNet's mean), in-place changes, and the guess whi
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
+
+from .pooling import Pool, global_pool, is_pooling, node_name
 
 
 class NotCamCompatible(ValueError):
@@ -19,35 +22,55 @@ class NotCamCompatible(ValueError):
 
 
 @dataclass(frozen=True)
-class Pool:
-    kind: str  # "avg", "sum" or "max"
-    name: str
-    kernel: tuple[int, int] | None  # None: global by construction; else right only for features of this size
-
-
-@dataclass(frozen=True)
 class Head:
     name: str
-    module: nn.Module
+    weight_of: Callable[[], Tensor]
+    bias_of: Callable[[], Tensor | None]
+    is_convolution: bool
 
     def parameters(self) -> tuple[Tensor, Tensor | None]:
         """weight (C,K) and bias (C,) or None, as they are now."""
-        bias = self.module.bias
-        return self.module.weight.detach().flatten(1), None if bias is None else bias.detach()
+        bias = self.bias_of()
+        return self.weight_of().detach().flatten(1), None if bias is None else bias.detach()
 
 
 @dataclass(frozen=True)
 class Traced:
-    graph: fx.GraphModule  # images -> (features, logits)
-    features_name: str
+    model: nn.Module
+    graph: fx.Graph  # images -> (features, logits)
+    features: fx.Node
     pool: Pool
     head: Head
     head_first: bool  # the head stands before the pooling (SqueezeNet, Network in Network)
     rectified: bool  # with a ReLU in between
 
+    @property
+    def featuresnode_name(self) -> str:
+        return node_name(self.features)
+
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        # forward, not __call__: fx's wrapper prints the generated code to stderr on every error
-        return self.graph.forward(images)
+        """-> features (N,K,h,w) and logits (N,C). Raises NotCamCompatible when a fixed window does not fit."""
+        return _Runner(self).run(images)
+
+
+class _Runner(fx.Interpreter):
+    """Runs the graph on the live network: weights loaded, moved or cast after the tracing are seen."""
+
+    def __init__(self, traced: Traced):
+        super().__init__(traced.model, graph=traced.graph)
+        self.extra_traceback = False  # torch's own message, without the graph
+        self.traced = traced
+
+    def run_node(self, node: fx.Node):
+        value = super().run_node(node)
+        if node is self.traced.features:
+            kernel, size = self.traced.pool.kernel, tuple(value.shape[2:])
+            if kernel is not None and kernel != size:
+                raise NotCamCompatible(
+                    f"pooling '{self.traced.pool.name}' looks at {kernel[0]}×{kernel[1]} places and the features have "
+                    f"{size[0]}×{size[1]}: use pictures of the training size, or nn.AdaptiveAvgPool2d(1)"
+                )
+        return value
 
 
 def trace(model: nn.Module, outputs_only: bool = False) -> Traced | int:
@@ -63,7 +86,7 @@ class _Tracer(fx.Tracer):
     """Sees through modules as far as it can; one that cannot be traced stays a box in the graph."""
 
     def is_leaf_module(self, m: nn.Module, name: str) -> bool:
-        return isinstance(m, (nn.Linear, nn.Conv2d, nn.LayerNorm)) or super().is_leaf_module(m, name)
+        return isinstance(m, nn.LayerNorm) or _is(m, nn.Linear, nn.Conv2d) or super().is_leaf_module(m, name)
 
     def call_module(self, m, forward, args, kwargs):
         before = len(self.graph.nodes)
@@ -77,14 +100,10 @@ class _Tracer(fx.Tracer):
 
 
 _SAME_MODULES = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
-_SAME_FUNCTIONS = {torch.flatten, torch.squeeze, torch.reshape, F.dropout, F.dropout2d, F.alpha_dropout}
+_SAME_FUNCTIONS = {torch.flatten, torch.squeeze, torch.reshape}
+_DROPOUTS = {F.dropout, F.dropout2d, F.alpha_dropout}
 _SAME_METHODS = {"flatten", "squeeze", "view", "reshape", "contiguous", "float"}
 _SOFTMAX = {F.softmax, F.log_softmax, torch.softmax, torch.log_softmax, "softmax", "log_softmax"}
-_POOL_MODULES = {nn.AdaptiveAvgPool2d: "avg", nn.AvgPool2d: "avg", nn.AdaptiveMaxPool2d: "max", nn.MaxPool2d: "max"}
-_ADAPTIVE = {F.adaptive_avg_pool2d: "avg", F.adaptive_max_pool2d: "max"}
-_WINDOW = {F.avg_pool2d: "avg", F.max_pool2d: "max"}
-_REDUCE = {torch.mean: "avg", torch.sum: "sum", torch.amax: "max"}
-_REDUCE_METHODS = {"mean": "avg", "sum": "sum", "amax": "max"}
 _RELU_FUNCTIONS = {F.relu, torch.relu}
 
 
@@ -101,6 +120,8 @@ class _Walk:
                 "branches on the picture has to be split so that the branch comes before the network"
             ) from error
         self.result = next(n for n in self.graph.nodes if n.op == "output").args[0]
+        if isinstance(self.result, fx.Node) and hasattr(self.result.target, "_fields"):  # a named tuple
+            self.result = (*self.result.args, *self.result.kwargs.values())
 
     @property
     def outputs(self) -> int:
@@ -108,9 +129,8 @@ class _Walk:
 
     def back(self) -> Traced:
         if not isinstance(self.result, fx.Node):
-            raise NotCamCompatible(
-                f"{type(self.model).__name__} returns {self.outputs} outputs instead of one score per class"
-            )
+            what = "a dictionary" if isinstance(self.result, dict) else f"{self.outputs} outputs"
+            raise NotCamCompatible(f"{type(self.model).__name__} returns {what} instead of one score per class")
         logits = self.without_softmax(self.result)
         last = self.skip(logits)
         head = self.head(last)
@@ -128,17 +148,23 @@ class _Walk:
         rectified = self.is_relu(node)
         node = self.skip(node.args[0] if rectified else node)
         head = self.head(node)
-        if head is None or not isinstance(head.module, nn.Conv2d):
+        if head is None or not head.is_convolution:
             raise self.complaint(node)
         return self.traced(self.undropped(node.args[0]), logits, pool, head, head_first=True, rectified=rectified)
 
     def traced(self, features: fx.Node, logits: fx.Node, pool: Pool, head: Head, **how) -> Traced:
         output = next(n for n in self.graph.nodes if n.op == "output")
         output.args = ((features, logits),)
-        module = fx.GraphModule(self.model, self.graph)
-        module.graph.eliminate_dead_code()
-        module.recompile()
-        return Traced(module, _name(features), pool, head, **how)
+        live, todo = set(), [output]
+        while todo:  # what neither features nor logits need is not run
+            node = todo.pop()
+            if node not in live:
+                live.add(node)
+                todo.extend(node.all_input_nodes)
+        for node in reversed(self.graph.nodes):
+            if node not in live and node.op != "placeholder":
+                self.graph.erase_node(node)
+        return Traced(self.model, self.graph, features, pool, head, **how)
 
     # -- one step at a time -------------------------------------------------------------------------------------
 
@@ -151,64 +177,50 @@ class _Walk:
 
     def skip(self, node: fx.Node) -> fx.Node:
         """Step back over what leaves the numbers as they are in eval mode."""
-        while isinstance(self.module(node), _SAME_MODULES) or node.target in _SAME_FUNCTIONS | _SAME_METHODS:
-            if not node.args or not isinstance(node.args[0], fx.Node):
-                break
+        while self.is_same(node) and node.args and isinstance(node.args[0], fx.Node):
             node = node.args[0]
         return node
 
+    def is_same(self, node: fx.Node) -> bool:
+        if node.target is operator.getitem:  # f.mean((2, 3), keepdim=True)[:, :, 0, 0]
+            return node.args[1] in ((slice(None), slice(None), 0, 0), (Ellipsis, 0, 0))
+        same = node.target in _SAME_FUNCTIONS | _SAME_METHODS or isinstance(self.module(node), _SAME_MODULES)
+        return same or self.is_dropout(node)
+
+    def is_dropout(self, node: fx.Node) -> bool:
+        if node.target in _DROPOUTS:  # F.dropout(x) without training=self.training drops in eval mode too
+            return (node.args[2] if len(node.args) > 2 else node.kwargs.get("training", True)) is False
+        return isinstance(self.module(node), (nn.Identity, nn.Dropout, nn.Dropout2d))
+
     def undropped(self, node: fx.Node) -> fx.Node:
         """Before a dropout, which does nothing in eval mode: the layer a reader would name."""
-        while isinstance(self.module(node), (nn.Identity, nn.Dropout, nn.Dropout2d)) or node.target is F.dropout:
+        while self.is_dropout(node):
             node = node.args[0]
         return node
 
     def head(self, node: fx.Node) -> Head | None:
         module = self.module(node)
-        if isinstance(module, nn.Linear):
-            return Head(node.target, module)
-        if isinstance(module, nn.Conv2d):
+        if module is not None and _is(module, nn.Linear):
+            return self.module_head(node, False)
+        if module is not None and _is(module, nn.Conv2d):
             one_by_one = (1, 1) == tuple(module.kernel_size) == tuple(module.stride)
             if one_by_one and module.groups == 1 and module.padding in ((0, 0), 0, "valid", "same"):
-                return Head(node.target, module)
+                return self.module_head(node, True)
+        if node.target is F.linear:
+            names = dict(zip(("input", "weight", "bias"), node.args, strict=False)) | node.kwargs
+            weight, bias = names["weight"], names.get("bias")
+            if weight.op == "get_attr" and (bias is None or bias.op == "get_attr"):
+                fetch = operator.attrgetter(weight.target)
+                offset = operator.attrgetter(bias.target) if bias is not None else lambda model: None
+                return Head(weight.target, lambda: fetch(self.model), lambda: offset(self.model), False)
         return None
+
+    def module_head(self, node: fx.Node, is_convolution: bool) -> Head:
+        layer = operator.attrgetter(node.target)  # looked up at every call: layers may be exchanged
+        return Head(node.target, lambda: layer(self.model).weight, lambda: layer(self.model).bias, is_convolution)
 
     def pool(self, node: fx.Node) -> tuple[Pool, fx.Node] | None:
-        """-> the global pooling at this node and the node of the features that enter it, or None."""
-        module, size = self.module(node), None
-        source = node.args[0] if node.args and isinstance(node.args[0], fx.Node) else node.kwargs.get("input")
-        arg = node.args[1] if len(node.args) > 1 else None
-        if type(module) in _POOL_MODULES:
-            kind = _POOL_MODULES[type(module)]
-            if isinstance(module, (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)):
-                return (Pool(kind, node.target, None), source) if _pair(module.output_size) == (1, 1) else None
-            if _pair(module.padding) != (0, 0):
-                return None
-            return Pool(kind, node.target, _pair(module.kernel_size)), source
-        if node.op == "call_function" and node.target in _ADAPTIVE:
-            size = arg if arg is not None else node.kwargs.get("output_size")
-            return (Pool(_ADAPTIVE[node.target], _name(node), None), source) if _pair(size) == (1, 1) else None
-        if node.op == "call_function" and node.target in _WINDOW:
-            size = arg if arg is not None else node.kwargs.get("kernel_size")
-            kernel = None if _has_node(size) else _pair(size)  # kernel_size=x.shape[2:] is global by construction
-            return (Pool(_WINDOW[node.target], _name(node), kernel), source) if not node.kwargs.get("padding") else None
-        table = {"call_function": _REDUCE, "call_method": _REDUCE_METHODS}.get(node.op, {})
-        if node.target not in table:
-            return None
-        dim = arg if arg is not None else node.kwargs.get("dim", node.kwargs.get("axis"))
-        dims = {dim} if isinstance(dim, int) else set(dim or ())
-        pool = Pool(table[node.target], _name(node), None)
-        if {d % 4 for d in dims} == {2, 3}:
-            return pool, source
-        if {d % 3 for d in dims} == {2} and self.flattens_places(source):
-            return pool, source.args[0]
-        return None
-
-    def flattens_places(self, node: fx.Node) -> bool:
-        if isinstance(self.module(node), nn.Flatten):
-            return self.module(node).start_dim == 2 and self.module(node).end_dim == -1
-        start = node.args[1:] if len(node.args) > 1 else (node.kwargs.get("start_dim"),)
-        return (node.target in (torch.flatten, "flatten")) and tuple(start) in ((2,), (2, -1), (2, 3))
+        return global_pool(node, self.module)
 
     def is_relu(self, node: fx.Node) -> bool:
         return isinstance(self.module(node), nn.ReLU) or node.target in _RELU_FUNCTIONS or node.target == "relu"
@@ -226,12 +238,12 @@ class _Walk:
             advice = "Average all tokens and train one nn.Linear after them"
         elif isinstance(self.module(node), (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm1d)):
             why = "normalises after the pooling, with a scale that depends on the whole picture"
-        elif type(self.module(node)) in _POOL_MODULES or node.target in _ADAPTIVE:
+        elif is_pooling(node, self.module):
             why = "keeps a grid of places instead of pooling over the whole picture"
         else:
             why = "stands between the pooling and the class scores"
         return NotCamCompatible(
-            f"{type(self.model).__name__} has no exact class activation map: layer '{_name(node)}' "
+            f"{type(self.model).__name__} has no exact class activation map: layer '{node_name(node)}' "
             f"({_kind(node, self.module(node))}) {why}{beside}, so the score is not a sum over places. {advice}, "
             "or use Grad-CAM, which needs no special head"
         )
@@ -243,27 +255,16 @@ class _Walk:
             if not node.args or not isinstance(node.args[0], fx.Node):
                 break
             node = self.skip(node.args[0])
-            if self.pool(node) or type(self.module(node)) in _POOL_MODULES or isinstance(self.module(node), nn.Conv2d):
+            if self.pool(node) or is_pooling(node, self.module) or isinstance(self.module(node), nn.Conv2d):
                 break
             if node.op == "call_module":
-                found.append(f"'{_name(node)}' ({_kind(node, self.module(node))})")
+                found.append(f"'{node_name(node)}' ({_kind(node, self.module(node))})")
         return f" (behind {', '.join(found[:4])})" if found else ""
 
 
-def _pair(size) -> tuple[int, int]:
-    return tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-
-
-def _has_node(value) -> bool:
-    return isinstance(value, fx.Node) or (isinstance(value, (tuple, list)) and any(map(_has_node, value)))
-
-
-def _name(node: fx.Node) -> str:
-    """The module's path; for an operation without a module, its name and the module it is written in."""
-    if node.op == "call_module":
-        return node.target
-    inside = list(node.meta.get("nn_module_stack", {}))
-    return f"{inside[-1]}.{node.name}" if inside and inside[-1] else node.name
+def _is(module: nn.Module, *kinds: type) -> bool:
+    """An instance that computes what its class does: a subclass may bring another forward."""
+    return any(isinstance(module, kind) and type(module).forward is kind.forward for kind in kinds)
 
 
 def _kind(node: fx.Node, module: nn.Module | None) -> str:
