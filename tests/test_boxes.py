@@ -1,0 +1,177 @@
+"""From a map to boxes, against a flood fill written the slow way, and at all the edges of the definition."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from cam_helpers import boxes_from_maps
+
+
+def boxes(rows, threshold=0.2, rule="all"):
+    """The boxes of one map, as tuples of whole numbers."""
+    (found,) = boxes_from_maps(torch.as_tensor(rows)[None], threshold, rule)
+    assert found.dtype == torch.float32 and found.shape[1:] == (4,)
+    return [tuple(map(int, box)) for box in found]
+
+
+def drawing(*rows):
+    """'..##' -> zeros and ones."""
+    return torch.tensor([[float(sign == "#") for sign in row] for row in rows])
+
+
+def flood_fill(heat, threshold):
+    """-> boxes of all regions: largest first, of equal ones the first in reading order."""
+    height, width = heat.shape
+    peak = heat.max()
+    todo = {(y, x) for y in range(height) for x in range(width) if peak > 0 and heat[y, x] > threshold * peak}
+    regions = []
+    while todo:
+        region, frontier = [], [min(todo)]
+        todo.remove(frontier[0])
+        while frontier:
+            y, x = frontier.pop()
+            region.append((y, x))
+            near = {(y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)} & todo
+            todo -= near
+            frontier += near
+        regions.append(region)
+    regions.sort(key=lambda region: (-len(region), min(region)))
+    columns = [([y for y, _ in region], [x for _, x in region]) for region in regions]
+    return [(min(xs), min(ys), max(xs) + 1, max(ys) + 1) for ys, xs in columns]
+
+
+few_levels = arrays(np.float64, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(-3, 4).map(float))
+thresholds = st.sampled_from([0, 0.1, 0.2, 0.5, 0.75, 1])
+
+
+@settings(deadline=None, max_examples=200)
+@given(few_levels, thresholds)
+def test_boxes_equal_those_of_a_flood_fill(heat, threshold):
+    expected = flood_fill(heat, threshold)
+    assert boxes(heat, threshold) == expected
+    assert boxes(heat, threshold, "largest") == expected[:1]
+
+
+@settings(deadline=None)
+@given(few_levels, thresholds)
+def test_boxes_lie_inside_the_picture_and_hold_at_least_one_pixel(heat, threshold):
+    height, width = heat.shape
+    for x1, y1, x2, y2 in boxes(heat, threshold):
+        assert 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height
+
+
+@settings(deadline=None)
+@given(few_levels, thresholds, st.floats(1e-6, 1e6))
+def test_boxes_do_not_change_with_the_scale_of_the_map(heat, threshold, scale):
+    peak = heat.max()
+    assume(not np.isclose(heat, threshold * peak, rtol=1e-9, atol=0).any() or math.log2(scale) % 1 == 0)
+    assert boxes(heat * scale, threshold) == boxes(heat, threshold)
+    assert boxes(heat * 2.0**-20, threshold) == boxes(heat, threshold)
+
+
+@settings(deadline=None)
+@given(st.tuples(*[st.integers(0, 12)] * 4), st.floats(1e-3, 1e3), st.sampled_from(["largest", "all"]))
+def test_the_box_of_a_rectangle_is_the_rectangle(corners, value, rule):
+    x1, x2 = sorted(corners[:2])
+    y1, y2 = sorted(corners[2:])
+    assume(x1 < x2 and y1 < y2)
+    heat = torch.zeros(12, 12)
+    heat[y1:y2, x1:x2] = value
+    assert boxes(heat, rule=rule) == [(x1, y1, x2, y2)]
+
+
+def test_largest_counts_pixels_not_the_area_of_the_box():
+    heat = drawing("#.....##", ".#....##", "..#...##", "...#..##")
+    assert boxes(heat) == [(6, 0, 8, 4), (0, 0, 4, 4)]
+
+
+def test_pixels_that_touch_at_a_corner_are_one_region():
+    assert boxes(drawing("#..", ".#.", "..#")) == [(0, 0, 3, 3)]
+    assert boxes(drawing("#..", "...", "..#")) == [(0, 0, 1, 1), (2, 2, 3, 3)]
+
+
+def test_of_equal_regions_the_first_in_reading_order_comes_first():
+    heat = drawing("...#", "#..#", "#...", "...#", "...#")
+    assert boxes(heat) == [(3, 0, 4, 2), (0, 1, 1, 3), (3, 3, 4, 5)]
+    assert boxes(heat, rule="largest") == [(3, 0, 4, 2)]
+
+
+def test_each_map_is_thresholded_at_its_own_maximum():
+    weak, strong = drawing("##..") * 0.01, drawing("...#") * 100
+    found = boxes_from_maps(torch.stack([weak, strong]))
+    assert [box.tolist() for box in found] == [[[0, 0, 2, 1]], [[3, 0, 4, 1]]]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"), [(0, [(1, 0, 5, 1)]), (0.2, [(2, 0, 5, 1)]), (0.5, [(3, 0, 5, 1)]), (1, [])]
+)
+def test_a_pixel_has_to_be_above_the_threshold_not_at_it(threshold, expected):
+    assert boxes([[0.0, 1, 2, 4, 5]], threshold) == expected  # 1 is exactly 20 % of the maximum
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([[0.0, 0], [0, 0]], []),
+        ([[-2.0, -1], [-3, -1]], []),
+        ([[3.0, 3], [3, 3]], [(0, 0, 2, 2)]),
+        ([[math.nan, math.nan]], []),
+        ([[math.inf, math.inf]], []),
+        ([[-math.inf, -1.0]], []),
+        ([[math.nan, 1.0, 0.0]], [(1, 0, 2, 1)]),
+        ([[math.inf, 1.0, 0.0, 1.0]], [(1, 0, 2, 1), (3, 0, 4, 1)]),
+        ([[1.0, math.nan, 1.0]], [(0, 0, 1, 1), (2, 0, 3, 1)]),
+        ([[-math.inf, 1.0]], [(1, 0, 2, 1)]),
+        ([[1e-40, 0.0]], [(0, 0, 1, 1)]),  # subnormal, but evidence
+    ],
+    ids=str,
+)
+def test_maps_without_evidence_have_no_box_and_what_is_no_number_is_no_evidence(rows, expected):
+    assert boxes(rows) == expected
+    assert boxes(rows, rule="largest") == expected[:1]
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 5), (3, 0, 5), (3, 5, 0), (0, 0, 0)])
+def test_maps_without_pixels_have_no_boxes(shape):
+    found = boxes_from_maps(torch.zeros(shape))
+    assert [box.shape for box in found] == [(0, 4)] * shape[0]
+    assert all(box.dtype == torch.float32 for box in found)
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool]
+)
+def test_every_kind_of_number_is_understood(dtype):
+    assert boxes((drawing("..##", "..##") * 3).to(dtype)) == [(2, 0, 4, 2)]
+
+
+def test_the_input_is_not_changed_and_may_need_gradients():
+    heat = torch.tensor([[[math.nan, 1.0, 0.0]]], requires_grad=True)
+    before = heat.detach().clone()
+    (found,) = boxes_from_maps(heat)
+    assert not found.requires_grad and found.device == heat.device
+    assert torch.equal(heat.detach().nan_to_num(7), before.nan_to_num(7))
+
+
+@pytest.mark.parametrize(
+    ("shape", "how", "words"),
+    [
+        ((5, 5), {}, r"^maps must be \(N,H,W\), got \(5, 5\): add the batch dimension, maps\[None\]$"),
+        ((2, 3, 5, 5), {}, r"^maps must be \(N,H,W\), got \(2, 3, 5, 5\): choose one map per picture, maps\[:, c\]$"),
+        ((5,), {}, r"^maps must be \(N,H,W\), got \(5,\)$"),
+        ((1, 5, 5), {"threshold": 1.01}, "^threshold is a part of the map's maximum, from 0 to 1, got 1.01$"),
+        ((1, 5, 5), {"threshold": -0.2}, "got -0.2$"),
+        ((1, 5, 5), {"threshold": 20}, "from 0 to 1, got 20$"),
+        ((1, 5, 5), {"threshold": math.nan}, "got nan$"),
+        ((1, 5, 5), {"rule": "biggest"}, "^rule must be 'largest' or 'all', got 'biggest'$"),
+        ((1, 5, 5), {"rule": None}, "got None$"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(shape, how, words):
+    with pytest.raises(ValueError, match=words):
+        boxes_from_maps(torch.ones(shape), **how)

@@ -1,0 +1,239 @@
+"""Feedback on exercises: right, wrong in a known way, wrong in an unknown way, and not answered yet."""
+
+import numpy as np
+import pytest
+import torch
+
+from cam_helpers import checks
+
+EXPECTED = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+WRONG = [(EXPECTED.T, "rows and columns are swapped"), (EXPECTED / 4, "that is the mean, the sum is asked")]
+
+
+def equal(answer, expected=EXPECTED, **how):
+    return checks.equal("maps", answer, expected, "it is the weighted sum", WRONG, hint="Look at the first row.", **how)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        EXPECTED,
+        EXPECTED.tolist(),
+        EXPECTED.numpy(),
+        EXPECTED.double() * (1 + 1e-4),
+        EXPECTED.bfloat16(),
+        EXPECTED.clone().requires_grad_(),
+        [(1, 2), (3, 4)],
+        [torch.tensor([1, 2]), torch.tensor([3, 4])],
+        [[torch.tensor(1.0, requires_grad=True), 2], [3, 4]],
+    ],
+    ids=lambda answer: type(answer).__name__,
+)
+def test_a_right_answer_in_any_form_says_why(answer):
+    check = equal(answer)
+    assert (check.status, check.text) == ("right", "it is the weighted sum")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (EXPECTED.T, "rows and columns are swapped"),
+        ((EXPECTED / 4).tolist(), "that is the mean, the sum is asked"),
+        (EXPECTED + 1, "The shape is right, the values are not. Look at the first row."),
+        (EXPECTED[0], "The shape is (2,), expected (2, 2). Look at the first row."),
+        (EXPECTED * torch.nan, "The answer holds NaN (0/0, or the logarithm of a negative number?). Look at"),
+        ("1 2 3 4", "Expected Tensor of shape (2, 2), got '1 2 3 4' (str). Look at the first row."),
+        ([[1], [2, 3]], "got [[1], [2, 3]] (list). Look at the first row."),
+        ({"a": 1}, "got {'a': 1} (dict)"),
+        (3 + 1j, "got (3+1j) (complex)"),
+        (None, "got None"),
+        (print, "got <built-in function print>"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_wrong_answer_names_the_misconception_or_the_difference(answer, text):
+    check = equal(answer)
+    assert check.status == "wrong" and text in check.text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [..., [..., ...], (..., 2), [[..., 2], [3, 4]], [[1, 2], (3, ...)], np.array([1, ...], dtype=object), {"x": ...}],
+    ids=repr,
+)
+def test_dots_anywhere_mean_not_answered_yet(answer):
+    check = equal(answer)
+    assert check.status == "unanswered" and "Replace the ..." in check.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "status"),
+    [(7, 7.0, "right"), (np.float32(7), 7, "right"), (7.1, 7, "wrong"), (1e-9, 0, "wrong"), (0, 0, "right")],
+)
+def test_single_numbers(answer, expected, status):
+    check = checks.equal("score", answer, expected, "why")
+    assert check.status == status
+    assert status == "right" or check.text == f"{answer:.6g} is not it."
+
+
+def test_the_tolerance_is_relative_to_the_largest_value():
+    expected = [1000.0, 0.0]
+    assert checks.equal("n", [1000.5, 0.5], expected, "why").status == "right"
+    assert checks.equal("n", [1000.5, 0.5], expected, "why", rtol=1e-4).status == "wrong"
+
+
+# -- functions ----------------------------------------------------------------------------------------------------
+
+CASES = [(EXPECTED, 2.0), (torch.zeros(3), 1.0)]
+
+
+def reference(x, factor):
+    return x * factor
+
+
+def function(answer, wrong=(), cases=CASES, reference=reference):
+    return checks.function("scale", answer, cases, reference, "it is linear", wrong, hint="Try one number first.")
+
+
+def no_body(x, factor): ...
+
+
+def only_a_docstring(x, factor):
+    """Scale x."""
+
+
+def returns_dots(x, factor):
+    return ...
+
+
+def not_implemented(x, factor):
+    raise NotImplementedError
+
+
+def dots_in_a_variable(x, factor):
+    scaled = ...
+    return scaled
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [..., no_body, only_a_docstring, returns_dots, not_implemented, dots_in_a_variable, lambda x, factor: [...]],
+)
+def test_a_function_without_a_body_is_not_answered_yet(answer):
+    assert function(answer).status == "unanswered"
+
+
+def forgets_to_return(x, factor):
+    scaled = x * factor  # noqa: F841
+
+
+def mentions_only(x, factor):
+    x  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda x, factor: x + factor, "it adds"),
+        (lambda x, factor: x - factor, "The shape is right, the values are not. Try one number first."),
+        (lambda x, factor: x.sum(), "The shape is (), expected (2, 2). Try one number first."),
+        (lambda x, factor: (x - x) / (x - x), "The answer holds NaN"),
+        (lambda x, factor: 1 / 0, "Your function stopped with ZeroDivisionError: division by zero"),
+        (lambda x: x, "Your function stopped with TypeError: "),
+        (forgets_to_return, "Your function returns None: does it end with a return?"),
+        (mentions_only, "Your function returns None: does it end with a return?"),
+        (3, "Expected a function, got 3 (int)."),
+        (None, "Expected a function, got None (NoneType)."),
+    ],
+)
+def test_a_wrong_function_is_told_how(answer, text):
+    check = function(answer, wrong=[(lambda x, factor: x + factor, "it adds")])
+    assert check.status == "wrong" and text in check.text
+
+
+def test_a_right_function_says_why_and_every_case_counts():
+    assert function(reference).text == "it is linear"
+    assert function(reference).status == "right"
+    assert function(lambda x, factor: x * 2).status == "right"  # true of both cases
+    assert function(lambda x, factor: x * 2, cases=[*CASES, (EXPECTED, 3.0)]).status == "wrong"
+
+
+def test_a_misconception_that_cannot_be_computed_is_passed_over():
+    wrong = [(lambda x, factor: x.sum(7), "summed over an axis that is not there"), (lambda x, f: x + f, "it adds")]
+    assert function(reference, wrong).status == "right"
+    assert function(lambda x, factor: x + factor, wrong).text == "it adds"
+
+
+@pytest.mark.parametrize(
+    ("value", "clear"),
+    [
+        (torch.ones(3), torch.Tensor.zero_),
+        (np.ones(3), lambda x: x.fill(0)),
+        ([1, 1, 1], list.clear),
+        ({"x": 1}, dict.clear),
+        ([torch.ones(3)], lambda x: x[0].zero_()),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_function_that_changes_its_argument_does_not_change_the_next_call(value, clear):
+    def counts_and_clears(x):
+        ones = str(x).count("1")
+        clear(x)
+        return ones
+
+    wrong = [(lambda x: clear(x) or 0, "nothing is counted")]
+    case = (value,)
+    check = checks.function("ones", counts_and_clears, [case, case], lambda x: str(x).count("1"), "why", wrong)
+    assert check.status == "right" and "1" in str(value)
+
+
+# -- multiple choice ----------------------------------------------------------------------------------------------
+
+FEEDBACK = {"a": "Yes, pooling is linear.", "b": "That is max pooling.", "c": "The bias has no place."}
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "text"),
+    [
+        ("a", "right", FEEDBACK["a"]),
+        (" A\n", "right", FEEDBACK["a"]),
+        ("b", "wrong", FEEDBACK["b"]),
+        ("d", "wrong", "Answer with one of 'a', 'b', 'c', got 'd'."),
+        (1, "wrong", "Answer with one of 'a', 'b', 'c', got 1."),
+        (None, "wrong", "got None."),
+        (..., "unanswered", "Replace the ... with one of 'a', 'b', 'c'."),
+    ],
+)
+def test_choice(answer, status, text):
+    check = checks.choice("quiz", answer, "a", FEEDBACK)
+    assert check.status == status and text in check.text
+
+
+@pytest.mark.parametrize("answer", ["A", "a", " a "])
+def test_options_may_be_capital_letters(answer):
+    feedback = {key.upper(): text for key, text in FEEDBACK.items()}
+    assert checks.choice("quiz", answer, "A", feedback).status == "right"
+
+
+def test_a_question_whose_right_answer_has_no_feedback_is_a_mistake_of_its_author():
+    with pytest.raises(KeyError, match="z"):
+        checks.choice("quiz", "a", "z", FEEDBACK)
+
+
+# -- how it looks -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [("right", "✓ Right."), ("wrong", "✗ Not yet."), ("unanswered", "… Not answered yet.")]
+)
+def test_the_status_is_in_words_and_announced(status, words):
+    check = checks.Check("sum & <mean>", status, "because 1 < 2 & <script>alert(1)</script>")
+    html = check._repr_html_()
+    assert repr(check).startswith(f"sum & <mean>: {words} because 1 < 2")
+    assert words in html and html.startswith('<div role="status"') and html.endswith("</div>")
+    assert "<script" not in html and "<mean>" not in html and "sum &amp; &lt;mean&gt;" in html
+
+
+def test_an_answer_cannot_bring_its_own_html():
+    check = equal("<img src=x onerror=alert(1)>")
+    assert "<img" in check.text and "<img" not in check._repr_html_()
