@@ -26,7 +26,8 @@ def boxes_from_maps(maps: Tensor, threshold: float = 0.2, rule: str = "largest")
     without pixels. A constant positive map is evidence everywhere: one box, the whole picture. Values that are NaN or
     infinite are no evidence; they belong to no region and do not count for the maximum.
 
-    Raises TypeError for what is not a tensor, ValueError for maps of another rank, a threshold outside 0 to 1, or an unknown rule.
+    Raises TypeError for what is not a tensor, ValueError for maps of another rank, a threshold outside 0 to 1, or an
+    unknown rule.
     Zhou et al., section 3.2: above 20 % of the maximum, largest component.
     """
     if not isinstance(maps, Tensor):

@@ -45,7 +45,7 @@ class Traced:
     rectified: bool  # with a ReLU in between
 
     @property
-    def featuresnode_name(self) -> str:
+    def features_name(self) -> str:
         return node_name(self.features)
 
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
