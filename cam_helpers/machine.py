@@ -62,7 +62,7 @@ class Report:
             f'<tr><td style="color:{_MARK[f.fine][1]};font-weight:bold">{_MARK[f.fine][0]}</td>'
             f'<th scope="row" style="text-align:left">{html.escape(f.what)}</th>'
             f'<td style="text-align:left">{html.escape(f.found)}</td>'
-            f'<td style="text-align:left">{html.escape(f.to_do)}</td></tr>'
+            f'<td style="text-align:left">{html.escape("" if f.fine else f.to_do)}</td></tr>'
             for f in self.findings
         )
         head = "".join(f'<th scope="col" style="text-align:left">{h}</th>' for h in ("", "what", "found", "what to do"))

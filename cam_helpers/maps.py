@@ -179,7 +179,8 @@ class CamModel:
             raise ValueError(
                 f"images are on {images.device} and the network on {parameter.device}: images.to('{parameter.device}')"
             )
-        autocast = torch.is_autocast_enabled(images.device.type)
+        kind = images.device.type
+        autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
         if images.is_floating_point() and images.dtype != parameter.dtype and not autocast:
             raise TypeError(
                 f"images are {images.dtype} and the network's weights {parameter.dtype}: images.to({parameter.dtype})"

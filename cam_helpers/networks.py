@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import socket
+import ssl
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -36,7 +38,7 @@ def pretrained(name: str, patience: float = 1.0) -> tuple[nn.Module, models.Weig
         if _file(weights).exists():
             try:
                 return models.get_model(name, weights=weights).eval(), weights
-            except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+            except (OSError, RuntimeError, EOFError, TypeError, AttributeError, pickle.UnpicklingError):
                 reasons.append(f"the file {_file(weights).name} is damaged: delete it")
     if not reasons:
         if os.environ.get("CAM_OFFLINE"):
@@ -58,6 +60,7 @@ def _file(weights: models.WeightsEnum) -> Path:
 def _answers(url: str, patience: float) -> bool:
     """Does the host (or the proxy in front of it) take a connection? Look-up of the name included in `patience`."""
     target = urlsplit(url)
+    host = target.hostname
     proxy = None if proxy_bypass(target.hostname) else getproxies().get(target.scheme)
     if proxy:
         target = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
@@ -65,13 +68,19 @@ def _answers(url: str, patience: float) -> bool:
     answered = []
 
     def knock() -> None:
-        try:
-            socket.create_connection((target.hostname, port), timeout=patience).close()
-            answered.append(True)
-        except OSError:
-            pass
+        # a captive portal or a dead proxy takes the connection and then says nothing: wait for a first word
+        with contextlib.suppress(OSError), socket.create_connection((target.hostname, port), timeout=patience) as line:
+            if proxy:
+                line.sendall(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode())
+                answered.append(bool(line.recv(1)))
+            elif target.scheme == "https":
+                with contextlib.suppress(ssl.SSLCertVerificationError):  # torchvision will say so
+                    ssl.create_default_context().wrap_socket(line, server_hostname=host).close()
+                answered.append(True)
+            else:
+                answered.append(True)
 
     thread = threading.Thread(target=knock, daemon=True)  # a name look-up knows no time-out of its own
     thread.start()
     thread.join(patience)
-    return bool(answered)
+    return any(answered)
