@@ -1,6 +1,6 @@
 """Run lessons from top to bottom and write them back: outputs, counts 1…N, widget states; no timings, no versions.
 
-    python tests/execute.py notebooks/00_start_here.ipynb …
+python tests/execute.py notebooks/00_start_here.ipynb …
 """
 
 import os
@@ -17,7 +17,11 @@ def execute(path: Path, timeout: int = 600) -> nbformat.NotebookNode:
     """Execute a notebook with this environment's Python, from the folder it lies in -> the executed notebook."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, timeout=timeout, kernel_name="python3", record_timing=False, resources={"metadata": {"path": path.parent}}
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": path.parent}},
     )
     client.execute()
     notebook.metadata.get("language_info", {}).pop("version", None)

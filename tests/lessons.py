@@ -1,0 +1,49 @@
+"""What the notebook tests share: the lessons, their cells by tag, and running one in a kernel of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+from conftest import ROOT
+from nbclient import NotebookClient
+
+LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def tagged(notebook, tag: str) -> list:
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+def solution(cell) -> str:
+    """The code inside a folded solution."""
+    return "\n".join(re.findall(r"```python\n(.*?)```", cell.source, flags=re.S))
+
+
+def run(notebook, timeout: int = 300) -> nbformat.NotebookNode:
+    resources = {"metadata": {"path": str(ROOT / "notebooks")}}
+    return NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=resources).execute()
+
+
+def texts(cells) -> list[str]:
+    """The plain text of every output."""
+    found = []
+    for cell in cells:
+        for output in cell.get("outputs", []):
+            found.append(
+                output.text if output.output_type == "stream" else output.get("data", {}).get("text/plain", "")
+            )
+    return found

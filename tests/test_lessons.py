@@ -1,0 +1,90 @@
+"""Lessons as their readers use them: with right answers, with moved sliders, on a folder that cannot be written to."""
+
+import nbformat
+import pytest
+from lessons import LESSONS, code_cells, name, read, run, solution, tagged, texts
+
+lesson = pytest.mark.parametrize("path", LESSONS, ids=name)
+
+MOVE_EVERYTHING = """
+import ipywidgets
+sliders = (ipywidgets.FloatSlider, ipywidgets.IntSlider, ipywidgets.FloatLogSlider)
+moved = 0
+for widget in [w for w in globals().values() if isinstance(w, sliders)] + [
+    w for d in globals().values() if isinstance(d, dict) for w in d.values() if isinstance(w, sliders)
+]:
+    assert widget.description, "a slider needs a visible label"
+    for value in (widget.min, widget.max):
+        widget.value = value
+        moved += 1
+print("moved", moved)
+"""
+
+
+def errors(notebook) -> list[str]:
+    """Errors in cells, and those that a widget's callback shows instead of raising."""
+    found = [o.evalue for cell in code_cells(notebook) for o in cell.outputs if o.output_type == "error"]
+    states = notebook.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
+    for widget in states.values():
+        for output in widget["state"].get("outputs", []):
+            if output["output_type"] == "error" or output.get("name") == "stderr":
+                found.append(str(output))
+    return found
+
+
+@pytest.mark.slow
+@lesson
+def test_the_folded_solutions_are_right_and_the_widgets_bear_their_extremes(path):
+    """Put every solution into its exercise: every check says right, and gives its reason."""
+    notebook = read(path)
+    answers = [solution(cell) for cell in tagged(notebook, "solution")]
+    for cell, answer in zip(tagged(notebook, "exercise"), answers, strict=True):
+        cell.source = answer
+    notebook.cells.append(nbformat.v4.new_code_cell(MOVE_EVERYTHING))
+    done = run(notebook)
+    feedback = [line for text in texts(tagged(done, "check")) for line in text.splitlines()]
+    assert len(feedback) == sum(cell.source.count("checks.") for cell in tagged(done, "check"))
+    assert all("✓ Right." in line for line in feedback), feedback
+    assert not errors(done)
+    moved = int(texts(done.cells[-1:])[0].split()[-1])
+    assert moved or "widgets." not in "".join(cell.source for cell in code_cells(read(path)))
+
+
+@pytest.mark.slow
+@lesson
+def test_runs_without_a_network_and_without_a_writable_folder(path, tmp_path, monkeypatch):
+    """No weights, no network, a cache folder that does not exist and cannot be made: the lesson says so and goes on."""
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    monkeypatch.setenv("CAM_CACHE", str(blocked / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
+    monkeypatch.setenv("CAM_OFFLINE", "1")
+    done = run(read(path))
+    assert not errors(done)
+    said = [line for text in texts(code_cells(done)) for line in text.splitlines() if "No pretrained weights" in line]
+    assert len(said) == 1
+    if path.stem.startswith("00"):
+        assert any("set the environment variable CAM_CACHE" in text for text in texts(code_cells(done)))
+
+
+@lesson
+def test_every_exercise_is_unanswered_in_the_committed_lesson(path):
+    feedback = [line for text in texts(tagged(read(path), "check")) for line in text.splitlines()]
+    assert feedback and all("Not answered yet" in line for line in feedback)
+
+
+def test_wrong_answers_name_the_misconception():
+    """The first three exercises of lesson 01 with wrong answers; what comes after them is left out."""
+    wrong = {
+        "numbers = 1280 * 49 * 1000 + 1000": "a weight for every place",
+        "greenhouse_score = 18": "divide by 9",
+        "my_maps = lambda f, w: f.sum(1, keepdim=True) * w.sum(1)[:, None, None]": "before weighting",
+    }
+    notebook = read(LESSONS[1])
+    end = next(i for i, cell in enumerate(notebook.cells) if cell.source.startswith("## 4 ·"))
+    notebook.cells = notebook.cells[:end]
+    for cell, answer in zip(tagged(notebook, "exercise"), wrong, strict=True):
+        cell.source = answer
+    feedback = texts(tagged(run(notebook), "check"))
+    for said, expected in zip(feedback, wrong.values(), strict=True):
+        assert "✗ Not yet." in said and expected in said

@@ -1,0 +1,113 @@
+"""pyproject.toml is the one list of dependencies; environment.yml, the Makefile and CI follow it."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+
+import pytest
+import yaml
+from conftest import ROOT
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
+OTHER_NAMES = {"pytorch": "torch"}  # conda-forge's name -> the registry's
+
+
+def required() -> dict[str, Requirement]:
+    lines = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    return {r.name: r for r in map(Requirement, lines)}
+
+
+def in_conda() -> dict[str, Version]:
+    entries = [e for e in ENVIRONMENT["dependencies"] if isinstance(e, str)]
+    entries += next(e["pip"] for e in ENVIRONMENT["dependencies"] if isinstance(e, dict))
+    pairs = [re.fullmatch(r"([\w-]+)={1,2}([\d.]+?)(\.\*)?", e) for e in entries]
+    found = {m[1]: Version(m[2]) for m in pairs if m and m[1] != "python"}
+    return {OTHER_NAMES.get(name, name): version for name, version in found.items()}
+
+
+def test_environment_and_pyproject_list_the_same_packages():
+    assert set(in_conda()) == set(required())
+
+
+def test_every_dependency_has_a_lower_bound_and_no_upper_one():
+    for requirement in required().values():
+        assert [s.operator for s in requirement.specifier] == [">="], requirement
+
+
+def test_tested_versions_are_within_the_bounds():
+    for name, version in in_conda().items():
+        # "2.15" stands for the newest 2.15.x
+        assert required()[name].specifier.contains(Version(f"{version}.999"), prereleases=True), name
+
+
+def test_conda_forge_is_the_only_channel():
+    assert [c for c in ENVIRONMENT["channels"] if c != "nodefaults"] == ["conda-forge"]
+    python = next(e for e in ENVIRONMENT["dependencies"] if isinstance(e, str) and e.startswith("python="))
+    assert Version(python.split("=")[1]) >= Version("3.11")
+
+
+def test_the_environment_installs_the_project_itself():
+    pip = next(e["pip"] for e in ENVIRONMENT["dependencies"] if isinstance(e, dict))
+    assert "-e ." in pip
+
+
+def test_help_lists_every_public_target():
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), flags=re.M)[1].split()
+    assert [target for target in phony if f"make {target} " not in shown] == []
+
+
+@pytest.mark.parametrize("target", ["lab", "test", "test-all"])
+def test_a_second_call_sets_nothing_up_again(target):
+    if not (ROOT / ".venv" / ".test").exists():
+        pytest.skip("this environment was not made by make")
+    plan = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "pip install" not in plan and "-m venv" not in plan
+
+
+def test_lab_opens_the_first_lesson_and_passes_flags_through():
+    command = ["make", "-n", "lab", "ARGS=--no-browser --port 8899"]
+    plan = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "jupyter lab notebooks/00_start_here.ipynb --no-browser --port 8899" in plan
+
+
+def test_an_old_python_is_refused_with_advice(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    done = subprocess.run(["make", "lab", "PYTHON="], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0 and "Python 3.11 or newer is needed" in done.stdout
+
+
+def test_an_environment_is_made_where_ensurepip_is_missing(tmp_path):
+    """Debian's python3 without python3-venv: `-m venv` fails, the fallback has pip install itself."""
+    stub = tmp_path / "python-without-ensurepip"
+    stub.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in\n'
+        '  "-m venv .venv") mkdir -p .venv/bin; echo "ensurepip is not available"; exit 1;;\n'
+        f'  "-m venv --without-pip"*) exec {shutil.which("true")};;\n'
+        '  "-m pip --python"*) echo "asked: $*" >> log; exit 0;;\n'
+        "esac\nexit 0\n"
+    )
+    stub.chmod(0o755)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / ".venv").mkdir()
+    subprocess.run(["make", ".venv/.created", f"PYTHON={stub}"], cwd=tmp_path, capture_output=True, text=True)
+    assert "install pip" in (tmp_path / "log").read_text()
+
+
+def test_nothing_names_a_registry_or_a_machine():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    host = re.compile("pypi" + r"\.org|pythonhosted|npmjs\.(com|org)|/root/|/work/", flags=re.I)
+    for name in listed.stdout.split():
+        path = ROOT / name
+        if path.is_file() and path.suffix in {".py", ".md", ".toml", ".yml", ".yaml", ".ipynb", ""}:
+            hits = [m[0] for m in host.finditer(path.read_text(encoding="utf-8", errors="replace"))]
+            assert not hits or path.name in {"test_setup.py", "test_anatomy.py"}, f"{name}: {hits}"
