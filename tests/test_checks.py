@@ -76,6 +76,11 @@ def test_single_numbers(answer, expected, status):
     assert status == "right" or check.text == f"{answer:.6g} is not it."
 
 
+def test_where_nan_is_expected_it_is_right():
+    assert checks.equal("empty mean", [np.nan, 1.0], [np.nan, 1.0], "0/0").status == "right"
+    assert checks.equal("empty mean", [1.0, np.nan], [np.nan, 1.0], "0/0").status == "wrong"
+
+
 def test_the_tolerance_is_relative_to_the_largest_value():
     expected = [1000.0, 0.0]
     assert checks.equal("n", [1000.5, 0.5], expected, "why").status == "right"
