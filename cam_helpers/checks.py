@@ -143,7 +143,7 @@ def _difference(answer, expected, rtol: float) -> str | None:
         return f"The shape is {tuple(answer.shape)}, expected {tuple(expected.shape)}."
     if answer.isnan().any() and not expected.isnan().any():
         return "The answer holds NaN (0/0, or the logarithm of a negative number?)."
-    scale = expected.abs().max().item() if expected.numel() else 0.0
+    scale = expected.nan_to_num().abs().max().item() if expected.numel() else 0.0
     if torch.allclose(answer, expected, rtol=0, atol=rtol * scale or 1e-12, equal_nan=True):
         return None
     return "The shape is right, the values are not." if expected.ndim else f"{answer.item():.6g} is not it."

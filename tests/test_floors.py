@@ -9,7 +9,7 @@ FLOORS = [
     {"tracing", "pooling", "maps", "boxes", "images"},
     {"networks", "world", "datasets", "digits"},
     {"training", "scores", "saliency", "probes", "statistics", "units"},
-    {"explorer", "pictures", "checks", "machine"},
+    {"explorer", "pictures", "checks", "controls", "machine"},
 ]
 MODULES = sorted((ROOT / "cam_helpers").rglob("*.py"))
 

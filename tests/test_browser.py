@@ -1,0 +1,123 @@
+"""Lessons in JupyterLab in a real browser: run, look, move a slider by keyboard."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import nbformat
+import pytest
+from lessons import LESSONS, read
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
+]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab on a copy of the lessons -> (address, folder)."""
+    folder = tmp_path_factory.mktemp("lab")
+    for path in LESSONS:
+        shutil.copy(path, folder)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
+    options = [f"--port={port}", "--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={folder}"]
+    environment = dict(os.environ, JUPYTERLAB_WORKSPACES_DIR=str(folder / ".workspaces"))
+    server = subprocess.Popen(command + options, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(f"{address}/api", timeout=1).read()
+            break
+        except OSError:
+            time.sleep(0.5)
+    yield address, folder
+    server.terminate()
+    server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+def open_and_run(browser, lab, name):
+    """Open a notebook and run all its cells -> the page, once the kernel is idle again."""
+    address, _ = lab
+    page = browser.new_page(viewport={"width": 1280, "height": 1600})
+    page.goto(f"{address}/lab/tree/{name}?reset")
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+    page.wait_for_function("window.jupyterapp !== undefined")
+    page.evaluate(
+        """async () => {
+            const app = window.jupyterapp;
+            const panel = app.shell.currentWidget;
+            await panel.sessionContext.ready;
+            await app.commands.execute('notebook:run-all-cells');
+        }"""
+    )
+    return page
+
+
+def test_lesson_00_shows_a_map_within_a_minute(browser, lab):
+    start = time.monotonic()
+    page = open_and_run(browser, lab, "00_start_here.ipynb")
+    assert time.monotonic() - start < 180  # the whole lesson, its spare network included, on a busy machine
+    assert page.locator(".jp-OutputArea-output[data-mime-type*='stderr']").count() == 0
+    assert page.locator(".jp-RenderedImage img").count() >= 1
+    saved = page.evaluate("() => JSON.stringify(window.jupyterapp.shell.currentWidget.content.model.toJSON())")
+    outputs = [o for cell in json.loads(saved)["cells"] for o in cell.get("outputs", [])]
+    assert not [o for o in outputs if o["output_type"] == "error"]
+    assert sum("image/png" in o.get("data", {}) for o in outputs) == 5
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def slider_page(browser, lab):
+    notebook = read(LESSONS[1])
+    end = next(i for i, cell in enumerate(notebook.cells) if "interactive_output" in cell.source)
+    notebook.cells = notebook.cells[: end + 1]
+    nbformat.write(notebook, lab[1] / "sliders.ipynb")
+    page = open_and_run(browser, lab, "sliders.ipynb")
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("move", ["number box", "slider"])
+def test_a_weight_has_a_name_and_moves_by_keyboard(slider_page, move):
+    number = slider_page.get_by_role("spinbutton", name="weight of window")
+    number.scroll_into_view_if_needed()
+    pictures = ".widget-output img"
+    slider_page.wait_for_selector(pictures)
+    shown, before = slider_page.locator(pictures).last.get_attribute("src"), float(number.input_value())
+    if move == "slider":
+        slider_page.get_by_role("slider").first.focus()
+        slider_page.keyboard.press("ArrowRight")
+    else:
+        number.focus()
+        slider_page.keyboard.press("ArrowUp")
+        slider_page.keyboard.press("Tab")
+    slider_page.wait_for_function(
+        f"old => [...document.querySelectorAll('{pictures}')].some(i => i.src !== old)", arg=shown
+    )
+    assert float(number.input_value()) == before + 0.5
+
+
+def test_screen_readers_find_the_picture_described(slider_page):
+    described = slider_page.locator(".jp-OutputArea p", has_text="Map with rows")
+    slider_page.screenshot(path=os.environ.get("CAM_SCREENSHOT", os.devnull), type="png")
+    assert described.count() >= 1
