@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import tomllib
 
+import nbformat
 import pytest
 import yaml
 from conftest import ROOT
+from execute import pictures
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -99,6 +101,25 @@ def test_an_environment_is_made_where_ensurepip_is_missing(tmp_path):
     (tmp_path / ".venv").mkdir()
     subprocess.run(["make", ".venv/.created", f"PYTHON={stub}"], cwd=tmp_path, capture_output=True, text=True)
     assert "install pip" in (tmp_path / "log").read_text()
+
+
+def test_the_readme_shows_a_picture_of_the_first_lesson():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    alt, path = re.search(r"!\[([^\]]+)\]\(([^)]+)\)", readme).groups()
+    assert len(alt.split()) > 10
+    assert (ROOT / path).read_bytes() in pictures(nbformat.read(ROOT / "notebooks" / "00_start_here.ipynb", 4))
+
+
+def test_links_in_the_readme_lead_somewhere():
+    for document in ("README.md", "CONTRIBUTING.md"):
+        for link in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / document).read_text(encoding="utf-8")):
+            assert (ROOT / link).exists(), f"{document}: {link}"
+
+
+def test_the_lesson_table_lists_every_lesson():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
+        assert f"(notebooks/{path.name})" in readme
 
 
 def test_nothing_names_a_registry_or_a_machine():
