@@ -15,12 +15,12 @@ help:  ## this list
 		while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
 
 lab: $(VENV)/.lab  ## set up what is missing, then open JupyterLab on the first lesson (ARGS="--no-browser --port 8899")
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb $(ARGS)
+	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 test: $(VENV)/.test  ## the tests, and every lesson with and without pretrained weights; under 12 minutes on 2 cores
 	$(PYTEST) -m "not slow" tests
 	$(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(LESSONS)
-	TORCH_HOME=$(VENV)/no-weights CAM_OFFLINE=1 \
+	TORCH_HOME=$(CURDIR)/$(VENV)/no-weights CAM_OFFLINE=1 \
 		$(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(LESSONS)
 
 test-all: test  ## the same, then what is slow: the browser, benchmarks, every solution of every exercise
