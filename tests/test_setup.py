@@ -122,6 +122,13 @@ def test_the_lesson_table_lists_every_lesson():
         assert f"(notebooks/{path.name})" in readme
 
 
+def test_the_notebook_hook_keeps_outputs_and_counts():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    entry = next(hook["entry"] for hook in hooks if hook["id"] == "notebook-metadata")
+    assert {"--keep-output", "--keep-count", "--keep-id"} <= set(entry.split())
+    assert {hook["entry"].split()[0] for hook in hooks} == {"ruff", "nbstripout"}
+
+
 def test_nothing_names_a_registry_or_a_machine():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
