@@ -106,7 +106,7 @@ def choice(name: str, answer, right: str, feedback: Mapping[str, str]) -> Check:
     if _unanswered(answer):
         return Check(name, "unanswered", f"Replace the ... with one of {', '.join(map(repr, feedback))}.")
     options = {option.strip().lower(): option for option in feedback}
-    given = options.get(answer.strip().lower()) if isinstance(answer, str) else None
+    given = options.get(answer.strip().strip("()[]. ").lower()) if isinstance(answer, str) else None
     if given is None:
         return Check(name, "wrong", f"Answer with one of {', '.join(map(repr, feedback))}, got {answer!r}.")
     return Check(name, "right" if given == right else "wrong", reason if given == right else feedback[given])

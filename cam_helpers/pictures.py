@@ -16,6 +16,7 @@ import torch
 from matplotlib.colors import CenteredNorm, Normalize
 from matplotlib.patches import Rectangle
 from PIL import Image
+from torchvision.transforms import v2
 
 from .images import PictureError, read_picture
 from .maps import resize
@@ -25,6 +26,7 @@ __all__ = [
     "boxes",
     "classes",
     "dim",
+    "fit",
     "heat",
     "overlay",
     "picture",
@@ -53,9 +55,9 @@ _BOX_COLOURS = ("#00e0ff", "#ffd400", "#ff5ec4", "#7dff6a", "#ffffff")
 def show(fig, alt: str, dpi: int = 100) -> None:
     """Show a figure and store its alternative text with the output, then close it.
 
-    The text goes into the output's metadata (exports read it from there) and, invisible, behind the picture, where
-    screen readers find it in JupyterLab. Raises ValueError when alt does not
-    describe anything (fewer than three words).
+    The text goes into the output's metadata, where some exports look for it (nbconvert's classic template), and
+    invisibly behind the picture, where screen readers find it in JupyterLab and in every HTML export. Raises ValueError
+    when alt does not describe anything (fewer than three words).
     """
     if len(alt.split()) < 3:
         raise ValueError(f"alt describes the figure to a reader who cannot see it, in a sentence; got {alt!r}")
@@ -68,8 +70,18 @@ def show(fig, alt: str, dpi: int = 100) -> None:
     display(HTML(f'<p style="{_FOR_SCREEN_READERS}">{html.escape(alt)}</p>'))
 
 
+def fit(photo: torch.Tensor, side: int = 224, cell: int = 32) -> torch.Tensor:
+    """Make the shorter side `side` pixels long and crop the rest to whole cells, around the middle.
+
+    photo uint8 (3,H,W) -> uint8 (3,H',W'). A network whose strides multiply to `cell` then sees whole cells only, and
+    its map lies exactly over the picture.
+    """
+    photo = v2.functional.resize(photo, side)
+    return v2.functional.center_crop(photo, [size // cell * cell for size in photo.shape[1:]])
+
+
 def overlay(image, heatmap, strength: float = 0.75, normalize: str = "max", limit=None, cmap: str = HEAT) -> np.ndarray:
-    """The map as colour over the picture, clearer where the map is higher -> uint8 (H,W,3).
+    """The map as colour over the picture in grey, clearer where the map is higher -> uint8 (H,W,3).
 
     normalize="max": negative evidence is clipped to zero and the map divided by its maximum (or by `limit`, to
     compare several maps on one scale); "minmax": from its lowest to its highest value.
@@ -78,7 +90,8 @@ def overlay(image, heatmap, strength: float = 0.75, normalize: str = "max", limi
     level = _level(heatmap, rgb.shape[:2], normalize, limit)
     colour = _colour_map(cmap)(level)[..., :3] * 255
     alpha = _part("strength", strength) * (0.25 + 0.75 * level[..., None])
-    return ((1 - alpha) * rgb + alpha * colour).round().astype(np.uint8)
+    grey = rgb.mean(2, keepdims=True)  # so that every hue on the picture is one of the colour bar's
+    return ((1 - alpha) * grey + alpha * colour).round().astype(np.uint8)
 
 
 def dim(image, where, threshold: float = 0.2, darkness: float = 0.8) -> np.ndarray:
@@ -110,7 +123,8 @@ def heat(image, heatmap, ax=None, title: str | None = None, bar: bool = True, **
     ax = picture(overlay(image, heatmap, **how), ax, title)
     if bar:
         low, high = _range(_array(heatmap), how.get("normalize", "max"), how.get("limit"))
-        _bar(ax, Normalize(low, high), how.get("cmap", HEAT), "evidence")
+        how_much = "evidence for" if low == 0 else "evidence"
+        _bar(ax, Normalize(low, high), how.get("cmap", HEAT), how_much)
     return ax
 
 
@@ -132,7 +146,7 @@ def signed(
     if values:
         for (y, x), value in np.ndenumerate(array):
             ink = "white" if abs(value) > 0.6 * limit else "black"
-            ax.text(x, y, f"{value:.3g}", ha="center", va="center", color=ink, fontsize=11)
+            ax.text(x, y, f"{value + 0.0:.3g}", ha="center", va="center", color=ink, fontsize=11)
     if bar:
         _bar(ax, norm, SIGNED, "against  ·  for")
     return ax
@@ -143,7 +157,7 @@ def boxes(ax, xyxy, labels=None, colour: str | None = None):
     for i, (x1, y1, x2, y2) in enumerate(_array(xyxy).reshape(-1, 4).tolist()):
         edge = colour or _BOX_COLOURS[i % len(_BOX_COLOURS)]
         # pixel i covers i - 0.5 to i + 0.5 in matplotlib's coordinates
-        frame = {"xy": (x1 - 0.5, y1 - 0.5), "width": x2 - x1, "height": y2 - y1, "fill": False}
+        frame = {"xy": (x1 - 0.5, y1 - 0.5), "width": x2 - x1, "height": y2 - y1, "fill": False, "clip_on": False}
         ax.add_patch(Rectangle(**frame, edgecolor="black", linewidth=4))
         ax.add_patch(Rectangle(**frame, edgecolor=edge, linewidth=2))
         if labels is not None:
@@ -255,7 +269,8 @@ def _colour_map(name: str):
 
 
 def _bar(ax, norm, cmap: str, label: str) -> None:
-    bar = ax.figure.colorbar(plt.cm.ScalarMappable(norm, _colour_map(cmap)), ax=ax, fraction=0.046, pad=0.03)
+    beside = ax.inset_axes([1.03, 0, 0.04, 1])  # as tall as the picture
+    bar = ax.figure.colorbar(plt.cm.ScalarMappable(norm, _colour_map(cmap)), cax=beside)
     bar.ax.tick_params(labelsize=8)
     bar.ax.locator_params(nbins=5)
     bar.set_label(label, fontsize=8)

@@ -97,8 +97,17 @@ def test_an_overlay_is_clearer_where_the_map_is_higher():
     assert (np.delete(laid.reshape(64, 3), 2 * 8 + 5, axis=0) == laid[0, 0]).all()
 
 
-def test_without_strength_the_picture_is_unchanged():
-    assert np.array_equal(pictures.overlay(NOISE, RAMP, strength=0), NOISE)
+def test_without_strength_the_picture_is_left_in_grey():
+    grey = np.broadcast_to(NOISE.mean(2, keepdims=True), NOISE.shape)
+    np.testing.assert_allclose(pictures.overlay(NOISE, RAMP, strength=0), grey, atol=1)
+
+
+def test_fit_gives_whole_cells_around_the_middle():
+    fitted = pictures.fit(
+        torch.arange(300 * 451, dtype=torch.int32).reshape(1, 300, 451).to(torch.uint8).expand(3, -1, -1)
+    )
+    assert fitted.shape == (3, 224, 320) and fitted.dtype == torch.uint8
+    assert pictures.fit(torch.zeros(3, 96, 48, dtype=torch.uint8), side=48, cell=4).shape == (3, 96, 48)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +115,7 @@ def test_without_strength_the_picture_is_unchanged():
 )
 def test_a_map_without_evidence_dims_the_whole_picture_evenly(silent):
     laid = pictures.overlay(NOISE, silent, strength=0.8)
-    np.testing.assert_allclose(laid, 0.8 * NOISE, atol=2)
+    np.testing.assert_allclose(laid, np.broadcast_to(0.8 * NOISE.mean(2, keepdims=True), laid.shape), atol=2)
 
 
 def test_max_clips_negative_evidence_and_minmax_shows_it():
@@ -194,7 +203,7 @@ def test_a_map_keeps_what_is_above_the_threshold_times_its_maximum():
 )
 def test_the_colour_bar_of_a_heat_map_is_in_the_units_of_the_map(how, scale):
     ax = pictures.heat(GREY, RAMP, title="tabby", **how)
-    (bar,) = [other for other in ax.figure.axes if other is not ax]
+    (bar,) = ax.child_axes
     assert bar.get_ylim() == pytest.approx(scale)
     assert ax.get_title() == "tabby" and not ax.axison
     assert np.array_equal(ax.images[0].get_array(), pictures.overlay(GREY, RAMP, **how))
