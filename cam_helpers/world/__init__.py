@@ -14,7 +14,7 @@ ENGINE = 1  # raise it whenever the same recipe gives other pixels
 
 # What a recipe's `draw:` may name: a module of this package with `read(values, check)` and
 # `draw(recipe, dice, size, difficulty, split)`. A new kind of picture is one such module and its name here.
-DRAWINGS = {name: partial(import_module, f"{__name__}.{name}") for name in ("objects",)}
+DRAWINGS = {name: partial(import_module, f"{__name__}.{name}") for name in ("objects", "scenes")}
 
 
 def load(task, split, n=None, size=64, seed=46, difficulty=1.0, workers=None):
