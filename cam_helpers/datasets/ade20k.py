@@ -62,7 +62,7 @@ def ade20k_scenes(root, split="training", *, download=False, check=True, n=None)
         problems.add(folder / "images" / part / f"{name}.jpg", "is listed and not there", "picture left out")
     dataset = RealDataset("ade20k_scenes", split, [c.replace("_", " ") for c in classes], problems)
     dataset.object_classes = _objects(folder / "objectInfo150.txt", problems)
-    return assemble(dataset, some(records, n), check=check, decode_mask=_as_it_is, whole=False)
+    return assemble(dataset, some(records, n), check=check, has_boxes=False, decode_mask=_as_it_is, whole=False)
 
 
 def _as_it_is(numbers: np.ndarray) -> dict[str, np.ndarray]:

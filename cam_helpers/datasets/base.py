@@ -110,6 +110,7 @@ def assemble(
     records: list[Record],
     *,
     check: bool,
+    has_boxes: bool,
     decode_mask: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None,
     boxes_from_mask: bool = False,
     whole: bool = True,
@@ -117,6 +118,7 @@ def assemble(
     """Look at every picture once, leave out and list what cannot be used, and fill the dataset with the rest.
 
     check            False reads headers only (see `look_at`)
+    has_boxes        the set has boxes, even if one picture or another has none
     decode_mask      what a label picture's numbers mean: {"masks": …, "ignore": …}
     boxes_from_mask  the box is the extent of the mask
     whole            a class without a picture is worth a line in the list of problems
@@ -157,7 +159,7 @@ def assemble(
         why = "; ".join(f"{p.file}: {p.reason}" for p in problems[:3]) or "there is no picture file at all"
         raise MissingData(f"no usable picture in {printable(str(problems.root))} ({why})")
     dataset.labels = torch.tensor(labels, dtype=torch.long)
-    if boxes_from_mask or any(record.annotation for record in records):
+    if has_boxes:
         dataset.boxes, dataset.box_classes = boxes, box_classes
         if dataset.labels.ndim == 2:
             dataset.difficult = difficult

@@ -70,7 +70,7 @@ def imagefolder(root, split: str = "all", *, check: bool = True, n: int | None =
     for orphan in listing.orphans():
         problems.add(orphan, "belongs to no picture", "file left out")
     dataset.classes = [printable(name) for name in names]
-    return assemble(dataset, records, check=check, whole=n is None)
+    return assemble(dataset, records, check=check, has_boxes=listing.annotated, whole=n is None)
 
 
 def divide(records: list[Record], share: tuple[int, ...], out_of: int = 5) -> list[Record]:

@@ -47,7 +47,7 @@ def ilsvrc_csv(root, split="val", *, check=True, n=None) -> RealDataset:
     for name in sorted(unlisted - {table.name, "README.md"}):
         problems.add(folder / name, "has no row in boxes.csv", "picture left out: its class is unknown")
     dataset = RealDataset("ilsvrc_csv", split, classes, problems)
-    return assemble(dataset, some(list(records.values()), n), check=check, whole=False)
+    return assemble(dataset, some(list(records.values()), n), check=check, has_boxes=True, whole=False)
 
 
 def _add(row: dict, line: int, folder: Path, table: Path, count: int, records: dict, problems: Problems) -> None:

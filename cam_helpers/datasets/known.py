@@ -47,6 +47,10 @@ def pets(root, split="trainval", *, boxes="body", download=False, check=True, n=
 
     masks are True on the animal (1 in the published trimap), ignore is True on its blurred outline (3).
     """
+    if boxes not in ("body", "head"):
+        raise ValueError(f'boxes must be "body" or "head", not {boxes!r}')
+    if (split, boxes) == ("test", "head"):
+        raise ValueError('head boxes were published for trainval only: take boxes="body", or another split')
     root = _absolute(root)
     published = split if split == "test" else "trainval"
     folder = root / "oxford-iiit-pet"
@@ -75,12 +79,16 @@ def pets(root, split="trainval", *, boxes="body", download=False, check=True, n=
         for record in records:
             xml = folder / "annotations" / "xmls" / Path(record.path).with_suffix(".xml").name
             record.annotation = read_or_list(xml, record.path, problems, "picture used without boxes")
-    elif boxes != "body":
-        raise ValueError(f'boxes must be "body" or "head", not {boxes!r}')
     classes = [names.get(i, f"class {i}") for i in range(max(names, default=-1) + 1)]
     dataset = RealDataset("pets", split, classes, problems)
     return assemble(
-        dataset, records, check=check, decode_mask=_trimap, boxes_from_mask=boxes == "body", whole=n is None
+        dataset,
+        records,
+        check=check,
+        has_boxes=True,
+        decode_mask=_trimap,
+        boxes_from_mask=boxes == "body",
+        whole=n is None,
     )
 
 
@@ -104,7 +112,8 @@ def imagenette(root, split="train", *, size="320px", download=False, check=True,
         f"{folder.name}.tgz from https://github.com/fastai/imagenette, unpacked in {root}",
     )
     problems = Problems(folder)
-    found = sorted(entry.name for entry in os.scandir(folder / split) if entry.is_dir())
+    parts = [folder / s for s in ("train", "val") if (folder / s).is_dir()]  # so that both count the classes alike
+    found = sorted({entry.name for part in parts for entry in os.scandir(part) if entry.is_dir()})
     records = [
         Record(os.path.join(place, file), found.index(wnid))
         for wnid in found
@@ -113,7 +122,7 @@ def imagenette(root, split="train", *, size="320px", download=False, check=True,
         if not file.startswith(".")
     ]
     dataset = RealDataset("imagenette", split, [IMAGENETTE_CLASSES.get(w, w) for w in found], problems)
-    return assemble(dataset, some(records, n), check=check, whole=n is None)
+    return assemble(dataset, some(records, n), check=check, has_boxes=False, whole=n is None)
 
 
 def voc2007(root, split="trainval", *, download=False, check=True, n=None) -> RealDataset:
@@ -135,7 +144,7 @@ def voc2007(root, split="trainval", *, download=False, check=True, n=None) -> Re
     problems = Problems(folder)
     records = []
     lines = listed.read_text("utf-8", "surrogateescape").splitlines()
-    for name in some([line.split()[0] for line in lines if line.strip()], n):
+    for name in some([os.path.basename(line.split()[0]) for line in lines if line.strip()], n):
         picture = str(folder / "JPEGImages" / f"{name}.jpg")
         xml = folder / "Annotations" / f"{name}.xml"
         annotation = read_or_list(xml, picture, problems, "picture left out: its classes are unknown")
@@ -147,7 +156,7 @@ def voc2007(root, split="trainval", *, download=False, check=True, n=None) -> Re
         owners = [VOC_CLASSES.index(thing) for thing in annotation.names]
         records.append(Record(picture, [int(c in owners) for c in range(20)], annotation, owners))
     dataset = RealDataset("voc2007", split, list(VOC_CLASSES), problems)
-    return assemble(dataset, records, check=check)
+    return assemble(dataset, records, check=check, has_boxes=True)
 
 
 def read_or_list(xml: Path, picture: str, problems: Problems, action: str) -> Annotation | None:
