@@ -14,7 +14,7 @@ ENGINE = 1  # raise it whenever the same recipe gives other pixels
 
 # What a recipe's `draw:` may name: a module of this package with `read(values, check)` and
 # `draw(recipe, dice, size, difficulty, split)`. A new kind of picture is one such module and its name here.
-DRAWINGS = {name: partial(import_module, f"{__name__}.{name}") for name in ("objects", "scenes")}
+DRAWINGS = {name: partial(import_module, f"{__name__}.{name}") for name in ("objects", "scenes", "radiograph", "video")}
 
 
 def load(task, split, n=None, size=64, seed=46, difficulty=1.0, workers=None):
@@ -56,7 +56,13 @@ def __getattr__(name):
         from .recipes import tasks
 
         return tasks()
-    homes = {"WorldDataset": "dataset", "RecipeError": "recipes", "SpriteError": "sprites"}
+    homes = {
+        "WorldDataset": "dataset",
+        "RecipeError": "recipes",
+        "SpriteError": "sprites",
+        "frequencies": "truth",
+        "informativeness": "truth",
+    }
     if name in homes:
         return getattr(import_module(f"{__name__}.{homes[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -46,7 +46,7 @@ class Canvas:
         solid = rgba[..., 3] >= 128
         self.instances[canvas][solid] = instance
         table = np.array([0, *(self._part_index.get(n, 0) for n in layer.names)], np.uint8)
-        self.parts[canvas][solid] = table[layer.parts[own]][solid]
+        self.parts[canvas][solid] = table[layer.parts[own]][solid] if instance else 0
 
     def visible(self, layer: Layer) -> int:
         """Pixels of the layer that lie inside the picture."""

@@ -4,6 +4,7 @@ import numpy as np
 
 from . import camera, textures
 from .compose import Canvas, ground_shadow, place, relief, shade_of, tint
+from .dice import Dice
 from .pack import Picture
 
 ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
@@ -134,21 +135,33 @@ class Stage:
         self.paste(best[1], number)
 
     def cover(self, number: int) -> None:
-        """Put clutter in front of an object, hiding at most a quarter of it."""
+        """Put clutter in front of an object, hiding at most a quarter of it and half of any part (or who could tell it?)."""
         ys, xs = np.nonzero(self.canvas.instances == number)
         at = self.dice.whole(0, len(ys) - 1)
         near = (xs[at] / self.size, ys[at] / self.size)
         layer = self.layer(self.dice.pick(self.recipe["clutter"]["kinds"]), self.recipe["clutter"]["length"], near)
-        if self.canvas.cover(layer)[number] * 4 <= len(ys):
-            self.paste(layer, 0)
+        before = self._parts_of(number)
+        kept = self.canvas.rgb.copy(), self.canvas.instances.copy(), self.canvas.parts.copy()
+        self.paste(layer, 0)
+        after = self._parts_of(number)
+        if after.sum() * 4 < before.sum() * 3 or (after * 2 < before).any():
+            self.canvas.rgb, self.canvas.instances, self.canvas.parts = kept
 
-    def picture(self, objects, extra, flip=None, warmth=0.0) -> Picture:
-        """Photograph it; half of the pictures are mirrored, so that light comes from either side."""
+    def _parts_of(self, number: int) -> np.ndarray:
+        """Pixels of each part of an object that can be seen."""
+        return np.bincount(self.canvas.parts[self.canvas.instances == number], minlength=256)
+
+    def picture(self, objects, extra, shot=None) -> Picture:
+        """Photograph it; half of the pictures are mirrored, so that light comes from either side.
+
+        shot: a number that fixes light, lens and side, so that the frames of a clip share them (their noise differs).
+        """
         cam, d = self.recipe["camera"], self.difficulty
-        camera.light(self.canvas.rgb, self.dice, cam["light"] * d, warmth)
-        mirrored = self.dice.chance(0.5) if flip is None else flip
-        blur = self.dice.between(0, cam["blur"]) * d
-        image = camera.photograph(self.canvas.rgb, self.dice, blur, cam["grain"] * d, cam["cast"] * d)
+        dice = self.dice if shot is None else Dice(shot)
+        camera.light(self.canvas.rgb, dice, cam["light"] * d)
+        mirrored = dice.chance(0.5)
+        blur, balance = dice.between(0, cam["blur"]) * d, camera.cast(dice, cam["cast"] * d)
+        image = camera.photograph(self.canvas.rgb, self.dice, blur, cam["grain"] * d, balance)
         step = -1 if mirrored else 1
         arrays = [np.ascontiguousarray(a[:, ::step]) for a in (image, self.canvas.instances, self.canvas.parts)]
         return Picture(*arrays, list(objects), extra)

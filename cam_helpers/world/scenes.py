@@ -57,7 +57,7 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     ]
     cam = recipe["camera"]
     if dim:
-        canvas.rgb[:] = canvas.rgb * 150 >> 8
+        canvas.rgb[:] = canvas.rgb * 178 >> 8
     camera.light(canvas.rgb, dice, cam["light"] * difficulty, warmth)
     step = -1 if dice.chance(0.5) else 1
     canvas.rgb = canvas.rgb[:, ::step]
@@ -66,7 +66,8 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     planted = bool(recipe["mark"]) and scene is recipe["scenes"][recipe["mark"]["scene"]]
     marked = planted and dice.chance(recipe["mark"]["p"][split])
     where = dice.between(0.02, 0.06), dice.between(0.02, 0.06)
-    image = camera.photograph(canvas.rgb, dice, blur, cam["grain"] * difficulty, cam["cast"] * difficulty)
+    balance = camera.cast(dice, cam["cast"] * difficulty)
+    image = camera.photograph(canvas.rgb, dice, blur, cam["grain"] * difficulty, balance)
     picture = Picture(image, *(np.ascontiguousarray(a[:, ::step]) for a in (canvas.instances, canvas.parts)), objects)
     if recipe["mark"]:
         extra["marked"] = np.bool_(marked)

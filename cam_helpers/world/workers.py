@@ -64,7 +64,10 @@ def draw_chunk(recipe, job: dict, indices) -> dict[str, np.ndarray]:
     pictures = []
     for index in indices:
         dice = Dice(job["seed"], recipe["stream"], SPLITS.index(job["split"]), index)
-        pictures += draw(recipe, dice, job["size"], job["difficulty"], job["split"])
+        drawn = draw(recipe, dice, job["size"], job["difficulty"], job["split"])
+        for frame in drawn if "frame" in drawn[0].extra else ():
+            frame.extra["clip"] = np.int64(index)
+        pictures += drawn
     return pack(pictures)
 
 
