@@ -5,7 +5,13 @@ import os
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+
+from cam_helpers import datasets
+
+BOMB = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">
+<!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;">]><annotation><object><name>&c;</name></object></annotation>"""
 
 
 def picture_bytes(width=40, height=30, kind="JPEG", seed=0, mode="RGB", **options):
@@ -120,3 +126,21 @@ def class_folders(root, classes=("cat", "dog"), count=3):
         for k in range(count):
             put(Path(root) / name / f"{name}{k}.jpg", picture_bytes(seed=k))
     return Path(root)
+
+
+def opened(root, name="imagefolder", **options):
+    """Open, use every part of every entry, and give the problems as {file: [(reason, action), …]}."""
+    ds = datasets.open(name, root, **options)
+    for i in range(len(ds)):
+        image, target = ds[i]
+        boxes = target.get("boxes", torch.zeros(0, 4))
+        assert image.shape == (3, *ds.sizes[i]) and boxes.shape == (len(boxes), 4)
+        height, width = ds.sizes[i]
+        assert (boxes[:, :2] >= 0).all() and (boxes[:, 2] <= width).all() and (boxes[:, 3] <= height).all()
+        assert (boxes[:, 2:] > boxes[:, :2]).all()
+    assert len(set(ds.problems)) == len(ds.problems) == len(ds.report())
+    found = {}
+    for file, reason, action in ds.problems:
+        assert file and reason and action
+        found.setdefault(file, []).append((reason, action))
+    return ds, found

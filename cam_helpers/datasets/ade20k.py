@@ -10,7 +10,7 @@ from torchvision.datasets.utils import download_url
 
 from .archives import unpack
 from .base import RealDataset, Record, assemble, some
-from .known import _absolute, _provide
+from .known import absolute, provide
 from .problems import Problems
 
 URL = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip"
@@ -25,14 +25,14 @@ def ade20k_scenes(root, split="training", *, download=False, check=True, n=None)
     labels   the scene (sceneCategories.txt); classes are all scenes of both splits
     masks    uint8 (H, W): 0 = nothing named, k = object_classes[k]; object_classes[0] is "other"
     """
-    root = _absolute(root)
+    root = absolute(root)
     folder = root if (root / "sceneCategories.txt").exists() else root / "ADEChallengeData2016"
     archive = root / "ADEChallengeData2016.zip"
     part = SPLITS[split]
     problems = Problems(folder)
     if not folder.exists() and archive.exists():
         problems += unpack(archive, folder)
-    _provide(
+    provide(
         root,
         [folder / "sceneCategories.txt", folder / "images" / part],
         download,

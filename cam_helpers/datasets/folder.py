@@ -24,6 +24,7 @@ def imagefolder(root, split: str = "all", *, check: bool = True, n: int | None =
 
     root/cat/*.jpg, root/dog/*.png …               the folder's name is the class
     root/train/cat/*.jpg, root/val/cat/*.jpg …     the same, already divided
+    root/images/cat/*.jpg, root/images/train/cat … the same, one floor down
     root/*.jpg or root/images/*.jpg, all with XML  the class is the name of the largest object
 
     Annotations (PASCAL VOC XML with the picture's name) lie beside the pictures or in an `annotations` folder. In a
@@ -42,17 +43,20 @@ def imagefolder(root, split: str = "all", *, check: bool = True, n: int | None =
         raise MissingData(
             f"there is no folder {printable(str(root))}: give the folder that holds one folder of pictures per class"
         )
-    ready = [s for s in SPLITS[1:] if any(_classes(root / s))]
+    base = root
+    if len(found := _classes(root)) == 1 and found[0].lower() in PICTURE_FOLDERS and _classes(root / found[0]):
+        base = root / found[0]
+    ready = [s for s in SPLITS[1:] if any(_classes(base / s))]
     if ready and split != "all" and split not in ready:
         raise ValueError(f"{printable(str(root))} has no folder for {split!r}; it has {', '.join(ready)}")
-    tops = [root / s for s in ready] or [root]
+    tops = [base / s for s in ready] or [base]
     classes = sorted({c for top in tops for c in _classes(top)})
     flat = not classes or {c.lower() for c in classes} <= PICTURE_FOLDERS
-    for stray in _files(root, deep=False) if classes else []:
+    for stray in _files(base, deep=False) if classes else []:
         if _named_like_a_picture(stray):  # a licence or a list may lie here
             problems.add(stray, "lies in no folder of pictures", "file left out")
     if ready and split != "all":
-        tops = [root / split]
+        tops = [base / split]
     dataset = RealDataset("imagefolder", split, [], problems)
     listing = _Listing(root, tops, classes)
     if flat:

@@ -9,7 +9,7 @@ from torchvision.models import ResNet18_Weights
 
 from .annotations import Annotation
 from .base import RealDataset, Record, assemble, some
-from .known import _absolute
+from .known import absolute
 from .problems import MissingData, Problems
 
 COLUMNS = ("image", "class_index", "orig_w", "orig_h", "x0", "y0", "x1", "y1")
@@ -26,7 +26,7 @@ def ilsvrc_csv(root, split="val", *, check=True, n=None) -> RealDataset:
 
     The pictures may have been resized, also out of proportion: boxes are scaled from orig_w×orig_h to what is there.
     """
-    root = _absolute(root)
+    root = absolute(root)
     table = root / "boxes.csv"
     if not table.exists():
         raise MissingData(

@@ -51,11 +51,11 @@ def pets(root, split="trainval", *, boxes="body", download=False, check=True, n=
         raise ValueError(f'boxes must be "body" or "head", not {boxes!r}')
     if (split, boxes) == ("test", "head"):
         raise ValueError('head boxes were published for trainval only: take boxes="body", or another split')
-    root = _absolute(root)
+    root = absolute(root)
     published = split if split == "test" else "trainval"
     folder = root / "oxford-iiit-pet"
     listed = folder / "annotations" / f"{published}.txt"
-    _provide(
+    provide(
         root,
         [listed, folder / "images"],
         download,
@@ -101,9 +101,9 @@ def imagenette(root, split="train", *, size="320px", download=False, check=True,
 
     size  of the shorter side: "160px" (0.1 GB), "320px" (0.3 GB), "full" (1.5 GB).
     """
-    root = _absolute(root)
+    root = absolute(root)
     folder = root / {"full": "imagenette2", "320px": "imagenette2-320", "160px": "imagenette2-160"}[size]
-    _provide(
+    provide(
         root,
         [folder / split],
         download,
@@ -130,10 +130,10 @@ def voc2007(root, split="trainval", *, download=False, check=True, n=None) -> Re
 
     split  "train", "val", "trainval" or "test". Objects marked as difficult count; `difficult` tells which they are.
     """
-    root = _absolute(root)
+    root = absolute(root)
     folder = root / "VOCdevkit" / "VOC2007"
     listed = folder / "ImageSets" / "Main" / f"{split}.txt"
-    _provide(
+    provide(
         root,
         [listed],
         download,
@@ -170,7 +170,7 @@ def read_or_list(xml: Path, picture: str, problems: Problems, action: str) -> An
     return None
 
 
-def _provide(root: Path, needed: list[Path], download: bool, fetch: Callable, call: str, source: str) -> None:
+def provide(root: Path, needed: list[Path], download: bool, fetch: Callable, call: str, source: str) -> None:
     """Make sure that the files are there: now, by download, or by saying how to get them."""
     if all(path.exists() for path in needed):
         return
@@ -204,5 +204,5 @@ def _pairs(path: Path, problems: Problems | None):
             problems.add(path, f"line {number} is not a name and a class number", "line left out")
 
 
-def _absolute(root) -> Path:
+def absolute(root) -> Path:
     return Path(root).expanduser().absolute()
