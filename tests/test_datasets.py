@@ -178,6 +178,14 @@ def test_imagefolder_divides_every_class_and_never_shares_a_picture(tmp_path):
     assert parts["val"].paths == datasets.open("imagefolder", tmp_path, "val").paths
 
 
+def test_annotations_of_other_splits_are_no_orphans(tmp_path):
+    for split, k in (("train", 1), ("val", 2)):
+        put(tmp_path / split / "cat" / f"{k}.jpg", picture_bytes())
+        put(tmp_path / "annotations" / f"{k}.xml", voc_xml(("cat", k, 1, 9, 9)))
+    ds = datasets.open("imagefolder", tmp_path, "val")
+    assert ds.boxes[0].tolist() == [[1, 0, 9, 9]] and len(ds) == 1 and not ds.problems
+
+
 @pytest.mark.parametrize("inner", ["images", "images/train"])
 def test_imagefolder_one_floor_down(tmp_path, inner):
     class_folders(tmp_path / inner)

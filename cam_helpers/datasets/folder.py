@@ -55,10 +55,11 @@ def imagefolder(root, split: str = "all", *, check: bool = True, n: int | None =
     for stray in _files(base, deep=False) if classes else []:
         if _named_like_a_picture(stray):  # a licence or a list may lie here
             problems.add(stray, "lies in no folder of pictures", "file left out")
-    if ready and split != "all":
-        tops = [base / split]
     dataset = RealDataset("imagefolder", split, [], problems)
-    listing = _Listing(root, tops, classes)
+    listing = _Listing(root, tops, classes)  # of all splits: annotations may be shared
+    if ready and split != "all":
+        own = os.path.join(base / split, "")
+        listing.pictures = [(name, path) for name, path in listing.pictures if path.startswith(own)]
     if flat:
         records, names = _flat_records(listing, root.name, problems)
     else:
@@ -99,7 +100,7 @@ class _Listing:
 
     def __init__(self, root: Path, tops: list[Path], classes: list[str]):
         self.pictures, self._beside, self._shared, self._odd = [], {}, {}, []
-        self._count = {}  # pictures with the same name, whatever their class
+        self._pairs, self._count = set(), {}  # pictures with the same name, whatever their class
         for top in tops:
             for name in classes or [""]:
                 for path in _files(top / name):
@@ -121,6 +122,7 @@ class _Listing:
             self._odd.append(path)
         else:
             self.pictures.append((name, path))
+            self._pairs.add((name, _stem(path)))
             self._count[_stem(path)] = self._count.get(_stem(path), 0) + 1
 
     @property
@@ -134,8 +136,7 @@ class _Listing:
         return "" if found and found == self._shared.get(stem) and self._count[stem] > 1 else found
 
     def orphans(self) -> list[str]:
-        stems = {(name, _stem(path)) for name, path in self.pictures}
-        lonely = [p for (name, stem), p in self._beside.items() if (name, stem) not in stems]
+        lonely = [p for pair, p in self._beside.items() if pair not in self._pairs]
         return sorted(self._odd + lonely + [p for stem, p in self._shared.items() if stem not in self._count])
 
 
