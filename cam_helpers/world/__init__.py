@@ -1,7 +1,7 @@
 """The annotated world: drawn pictures whose every pixel is known, described by the recipes in `data/world`.
 
-    data = world.load("objects", "train")      # a torch Dataset: .images .labels .classes .boxes .masks …
-    world.frequencies("scenes")                # the recipe's true presence probability per scene and object kind
+data = world.load("objects", "train")      # a torch Dataset: .images .labels .classes .boxes .masks …
+world.frequencies("scenes")                # the recipe's true presence probability per scene and object kind
 """
 
 import hashlib
@@ -25,8 +25,14 @@ def load(task, split, n=None, size=64, seed=46, difficulty=1.0, workers=None):
     to draw with (None: as many as help). The same arguments give the same pixels on every machine.
     Raises ValueError for an argument out of range, RecipeError for a task that is not there or a faulty recipe.
     """
-    from . import cache, recipes
     from .dataset import WorldDataset
+
+    return WorldDataset(*load_arrays(task, split, n, size, seed, difficulty, workers))
+
+
+def load_arrays(task, split, n=None, size=64, seed=46, difficulty=1.0, workers=None):
+    """What `load` wraps, without torch: a dict of packed NumPy arrays (`pack.py` says which) and the recipe."""
+    from . import cache, recipes
     from .workers import draw_all
 
     data = recipes.data_folder()
@@ -47,7 +53,7 @@ def load(task, split, n=None, size=64, seed=46, difficulty=1.0, workers=None):
         if path:
             cache.sweep(place)
             cache.write(path, arrays)
-    return WorldDataset(arrays, recipe)
+    return arrays, recipe
 
 
 def __getattr__(name):

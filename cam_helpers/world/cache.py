@@ -7,6 +7,7 @@ write the same key: each writes a file of its own and moves it into place, and a
 import contextlib
 import os
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -16,7 +17,7 @@ _BLOCK = 1 << 16
 
 
 def folder(data: Path) -> Path | None:
-    """Where the cache lives: $CAM_CACHE, `cache` in the data folder, or a temporary folder if that cannot be written."""
+    """Where the cache lives: $CAM_CACHE, `cache` in the data folder, or else a temporary folder."""
     given = os.environ.get("CAM_CACHE")
     places = [Path(given)] if given else [data / "cache"]
     places.append(Path(tempfile.gettempdir()) / f"cam_cache_{os.getuid() if hasattr(os, 'getuid') else 'user'}")
@@ -30,7 +31,7 @@ def folder(data: Path) -> Path | None:
         if place != places[0]:
             warnings.warn(f"{places[0]} cannot be written; drawn pictures are kept in {place}", stacklevel=3)
         return place
-    warnings.warn(f"neither {places[0]} nor {places[-1]} can be written; pictures are drawn anew each time", stacklevel=3)
+    warnings.warn(f"{places[0]} and {places[-1]} cannot be written; pictures are drawn anew each time", stacklevel=3)
     return None
 
 
@@ -76,7 +77,7 @@ def sweep(place: Path, older_than: float = 86_400) -> None:
     """Remove what killed processes left half-written, once it is a day old."""
     for path in place.glob(".writing-*"):
         with contextlib.suppress(OSError):
-            if path.stat().st_mtime < __import__("time").time() - older_than:
+            if path.stat().st_mtime < time.time() - older_than:
                 path.unlink()
 
 

@@ -5,13 +5,12 @@ from PIL import Image, ImageFilter
 
 from .textures import noise
 
-
 _AT = np.arange(256)
 TONES = ((_AT + (_AT * _AT * (765 - 2 * _AT) + 32512) // 65025) // 2).astype(np.uint8)  # a film's gentle S
 
 
 def light(rgb: np.ndarray, dice, strength: float, warmth: float = 0.0) -> None:
-    """Uneven light on int32 rgb (size,size,3), in place: brighter towards the upper left, patches of shade, dark corners.
+    """Uneven light on int32 rgb (size,size,3), in place: brighter at the upper left, patches of shade, dark corners.
 
     strength 0 (even light) – 1; warmth -1 (cold) – 1 (warm).
     """

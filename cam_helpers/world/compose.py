@@ -13,15 +13,13 @@ from .sprites import MARGIN, Sprite
 
 
 class Layer:
-    """A sprite warped to its place: premultiplied `rgba` int32 (h,w,4), `parts` uint8 (h,w), top-left corner x, y."""
+    """A sprite warped to its place: premultiplied `rgba` int32 (h,w,4), `parts` uint8 (h,w), corner x, y."""
 
     def __init__(self, rgba, parts, names, x, y):
         self.rgba, self.parts, self.names, self.x, self.y = rgba, parts, names, x, y
-
-    @property
-    def area(self) -> int:
-        """Pixels that the layer covers."""
-        return int((self.rgba[..., 3] >= 128).sum())
+        alpha = rgba[..., 3]
+        self.solid = alpha >= min(128, max(1, int(alpha.max()) // 2))  # a thin glass is faint all over
+        self.area = int(self.solid.sum())
 
 
 class Canvas:
@@ -35,7 +33,7 @@ class Canvas:
         self._part_index = part_index
 
     def paste(self, layer: Layer, instance: int) -> None:
-        """Paint the layer over what is there; its pixels now belong to object number `instance` (0 leaves them alone)."""
+        """Paint the layer over what is there; its pixels now belong to object `instance` (0: to none)."""
         view = self._clip(layer)
         if view is None:
             return
@@ -43,7 +41,7 @@ class Canvas:
         rgba = layer.rgba[own]
         alpha = rgba[..., 3:]
         self.rgb[canvas] = rgba[..., :3] + (self.rgb[canvas] * (255 - alpha) + 127) // 255
-        solid = rgba[..., 3] >= 128
+        solid = layer.solid[own]
         self.instances[canvas][solid] = instance
         table = np.array([0, *(self._part_index.get(n, 0) for n in layer.names)], np.uint8)
         self.parts[canvas][solid] = table[layer.parts[own]][solid] if instance else 0
@@ -51,14 +49,14 @@ class Canvas:
     def visible(self, layer: Layer) -> int:
         """Pixels of the layer that lie inside the picture."""
         view = self._clip(layer)
-        return 0 if view is None else int((layer.rgba[view[1]][..., 3] >= 128).sum())
+        return 0 if view is None else int(layer.solid[view[1]].sum())
 
     def cover(self, layer: Layer) -> np.ndarray:
         """How many pixels of each object the layer would hide, indexed by object number."""
         view = self._clip(layer)
         if view is None:
             return np.zeros(256, int)
-        return np.bincount(self.instances[view[0]][layer.rgba[view[1]][..., 3] >= 128], minlength=256)
+        return np.bincount(self.instances[view[0]][layer.solid[view[1]]], minlength=256)
 
     def darken(self, alpha: np.ndarray, x: int, y: int, strength: float) -> None:
         """Darken the ground by a uint8 pattern with its top-left corner at x, y."""
@@ -106,7 +104,7 @@ def relief(layer: Layer, grain: np.ndarray, depth: float, roughness: float) -> N
     alpha = layer.rgba[..., 3]
     h, w = alpha.shape
     reach = max(1, max(h, w) // 12)
-    swell = _blur(np.pad(alpha.astype(np.uint8), reach), reach).astype(np.int32)
+    swell = _blur(_padded(alpha, reach), reach, 1).astype(np.int32)
     slope = swell[2 * reach :, 2 * reach :] - swell[: -2 * reach, : -2 * reach]
     gain = 256 + (slope * round(depth * 256) >> 8)
     grain = grain[(np.arange(h) % grain.shape[0])[:, None], np.arange(w) % grain.shape[1]].astype(np.int32)
@@ -124,7 +122,7 @@ def shade_of(canvas: Canvas, layer: Layer, size: int, strength: float) -> None:
     """A soft shadow on whatever lies just behind an object, to its lower right; strength 0 none – 1 black."""
     soft = max(1.0, size / 40)
     pad = int(soft * 3) + 1
-    alpha = np.pad(layer.rgba[..., 3], pad).astype(np.uint8)
+    alpha = _padded(layer.rgba[..., 3], pad)
     shift = round(size / 45)
     canvas.darken(_blur(alpha, soft), layer.x - pad + shift, layer.y - pad + shift, strength)
 
@@ -143,8 +141,18 @@ def ground_shadow(canvas: Canvas, layer: Layer, base: float, strength: float) ->
     canvas.darken(out, layer.x - 2, round(base) - flat - 1, strength)
 
 
-def _blur(array: np.ndarray, radius: float) -> np.ndarray:
-    return np.asarray(Image.fromarray(array).filter(ImageFilter.BoxBlur(radius)).filter(ImageFilter.BoxBlur(radius / 2)))
+def _padded(alpha: np.ndarray, margin: int) -> np.ndarray:
+    """uint8 copy with zeros around (`np.pad` is slow for small arrays)."""
+    out = np.zeros((alpha.shape[0] + 2 * margin, alpha.shape[1] + 2 * margin), np.uint8)
+    out[margin:-margin, margin:-margin] = alpha
+    return out
+
+
+def _blur(array: np.ndarray, radius: float, passes: int = 2) -> np.ndarray:
+    image = Image.fromarray(array)
+    for k in range(passes):
+        image = image.filter(ImageFilter.BoxBlur(radius / (k + 1)))
+    return np.asarray(image)
 
 
 def _overlap(x, y, shape, room):

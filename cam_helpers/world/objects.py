@@ -80,8 +80,8 @@ class Stage:
         self.standing = dice.chance(recipe["standing"])
         self.horizon = dice.between(0.3, 0.6)
         ground = textures.surface(dice, dice.pick(recipe["grounds"]), size, contrast)
-        wall = textures.surface(dice, dice.pick(recipe["walls"]), size, contrast)
         if self.standing:
+            wall = textures.surface(dice, dice.pick(recipe["walls"]), size, contrast)
             edge = round(self.horizon * size)
             ground = np.concatenate([wall[:edge], textures.lean(ground, size - edge)])
             seam = np.arange(size)[:, None, None] - edge
@@ -90,7 +90,7 @@ class Stage:
         self.grain = textures.noise(dice, size, 24, 24, 2)
 
     def layer(self, kind: str, length, near=None, tilt=None):
-        """A sprite of the kind at a random place and pose, lit. near: (x, y) wanted for its centre, in picture widths."""
+        """A sprite of the kind at a random place and pose, lit. near: (x, y) of its centre, in picture widths."""
         dice, size = self.dice, self.size
         sprite = dice.pick(self.recipe.library.kinds[kind])
         palette = dice.whole(0, len(sprite.palettes) - 1)
@@ -100,7 +100,7 @@ class Stage:
         x, y = dice.between(0.5 - spread, 0.5 + spread), dice.between(0.5 - spread, 0.5 + spread)
         turn = dice.between(-1, 1) * self.recipe["tilt"] * self.difficulty * (0.35 if self.standing else 1)
         stretch = 1 + dice.between(-0.12, 0.12) * self.difficulty
-        shear = dice.between(-0.15, 0.15) * self.difficulty
+        shear = dice.between(-0.1, 0.1) * self.difficulty
         order = ORDERS[dice.whole(0, 5)] if dice.chance(self.recipe["recoloured"]) else ORDERS[0]
         gains = [dice.between(0.75, 1.15) for _ in range(3)]
         if near is not None:
@@ -109,7 +109,7 @@ class Stage:
             half = part / 2 * min(1, sprite.height / sprite.width)
             y = max(y, self.horizon + 0.06 - half)
         layer = place(sprite, palette, x * size, y * size, part * size, turn if tilt is None else tilt, stretch, shear)
-        relief(layer, self.grain, 0.5, 0.2 * self.difficulty)
+        relief(layer, self.grain, 0.5, 0.14 * self.difficulty)
         tint(layer, order, gains)
         return layer
 
@@ -135,7 +135,7 @@ class Stage:
         self.paste(best[1], number)
 
     def cover(self, number: int) -> None:
-        """Put clutter in front of an object, hiding at most a quarter of it and half of any part (or who could tell it?)."""
+        """Put clutter in front of an object, hiding at most a quarter of it and half of any part."""
         ys, xs = np.nonzero(self.canvas.instances == number)
         at = self.dice.whole(0, len(ys) - 1)
         near = (xs[at] / self.size, ys[at] / self.size)
@@ -169,5 +169,5 @@ class Stage:
 
 def base_of(layer) -> int:
     """The lowest row of a layer that is solid, in picture pixels."""
-    rows = np.flatnonzero((layer.rgba[..., 3] >= 128).any(1))
+    rows = np.flatnonzero(layer.solid.any(1))
     return layer.y + (int(rows[-1]) + 1 if rows.size else layer.rgba.shape[0])

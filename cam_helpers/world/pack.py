@@ -22,7 +22,7 @@ class Picture:
 
 
 def pack(pictures: list[Picture]) -> dict[str, np.ndarray]:
-    """Arrays for all pictures, stacked; objects and boxes follow one another, `counts` says how many each picture has."""
+    """Arrays for all pictures, stacked; objects and boxes follow one another, `counts` of them for each picture."""
     return {
         "images": np.stack([np.ascontiguousarray(p.image.transpose(2, 0, 1)) for p in pictures]),
         "instances": np.stack([p.instances for p in pictures]),
@@ -40,7 +40,7 @@ def join(packed: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def boxes_of(instances: np.ndarray, count: int) -> np.ndarray:
-    """The extent of objects 1…count: float32 (count,4) xyxy pixels, x2/y2 exclusive; zeros for one that cannot be seen."""
+    """The extent of objects 1…count: float32 (count,4) xyxy pixels, x2/y2 exclusive; zeros for one that is hidden."""
     boxes = np.zeros((count, 4), np.float32)
     for k in range(count):
         seen = instances == k + 1

@@ -90,8 +90,8 @@ class Chest:
         cloud = textures.noise(dice, size, 5, 5, 4).astype(np.int32) - 128
         film += cloud * round(26 * difficulty + 4) >> 8
         h = self.heart
-        heart = [(-0.07, 0.36), (0.05, 0.34), (0.09, 0.46), (0.17 * h, 0.6), (0.2 * h, 0.74), (0.12, 0.84), (-0.09, 0.84),
-                 (-0.1, 0.7), (-0.06, 0.5)]  # fmt: skip
+        heart = [(-0.07, 0.36), (0.05, 0.34), (0.09, 0.46), (0.17 * h, 0.6), (0.2 * h, 0.74), (0.12, 0.84),
+                 (-0.09, 0.84), (-0.1, 0.7), (-0.06, 0.5)]  # fmt: skip
         film += self._soft([_smooth([self._at(x, y) for x, y in heart])], 0.02).astype(np.int32) * 74 >> 8
         film += self._vessels(difficulty) + self._bones(mid)
         return film
@@ -103,7 +103,8 @@ class Chest:
             side, y = dice.pick((-1, 1)), dice.between(0.4, 0.52)
             x = self._at(side * 0.07, y)[0]
             dx, dy, bend = side * dice.between(0.06, 0.24), dice.between(-0.26, 0.28), dice.between(-0.05, 0.05)
-            lines.append((_curve((x, y), (x + dx / 2 + bend, y + dy / 2), (x + dx, y + dy)), dice.between(0.004, 0.012)))
+            curve = _curve((x, y), (x + dx / 2 + bend, y + dy / 2), (x + dx, y + dy))
+            lines.append((curve, dice.between(0.004, 0.012)))
         for _ in range(round(8 * difficulty)):  # vessels end-on: small dots, not nodules
             x, y = self.lung_place(), dice.between(0.25, 0.7)
             lines.append(([(x, y), (x + 0.006, y)], 0.014))
@@ -124,7 +125,8 @@ class Chest:
                 low = _curve(*(self._at(side * x, y + dy) for x, dy in
                                ((reach, slope + 0.05), (reach * 0.75, 0.2), (0.16, 0.2))))  # fmt: skip
                 front.append((low, 0.03))
-        bar = [(_curve(self._at(s * 0.03, 0.13), self._at(s * 0.2, 0.16), self._at(s * 0.42, 0.04)), 0.034) for s in (-1, 1)]
+        collar = ((0.03, 0.13), (0.2, 0.16), (0.42, 0.04))
+        bar = [(_curve(*(self._at(side * x, y) for x, y in collar)), 0.034) for side in (-1, 1)]
         spine = [([self._at(-0.005, y), self._at(0.005, y)], 0.07) for y in np.arange(0.02, 1.0, 0.075)]
         column = [([(mid, -0.1), (mid, 1.1)], 0.085)]
         layers = [(back, 36, 0.006), (edges, 22, 0.003), (front[:12], 15, 0.008), (bar, 46, 0.006), (spine, 16, 0.008),
@@ -135,15 +137,19 @@ class Chest:
         """One lung as an outline; the left one (on the right of the film) is narrower."""
         s = 1 if side < 0 else 0.94
         dome = self.dice.between(0.74, 0.82)
-        points = [(0.06, 0.16), (0.15, 0.075), (0.25, 0.15), (0.34 * s, 0.36), (0.385 * s, 0.6), (0.39 * s, dome + 0.08),
-                  (0.24, dome - 0.05), (0.09, dome), (0.075, 0.6), (0.05, 0.4)]  # fmt: skip
+        points = [(0.06, 0.16), (0.15, 0.075), (0.25, 0.15), (0.34 * s, 0.36), (0.385 * s, 0.6),
+                  (0.39 * s, dome + 0.08), (0.24, dome - 0.05), (0.09, dome), (0.075, 0.6), (0.05, 0.4)]  # fmt: skip
         return [_smooth([self._at(side * x, y) for x, y in points])]
 
     def _at(self, x, y):
         return self.mid + x * self.wide, 0.5 + (y - 0.5) * self.tall
 
     def _soft(self, outlines, softness):
-        return self._paint(lambda pen, n: [pen.polygon([(x * n, y * n) for x, y in o], fill=255) for o in outlines], softness)
+        def fill(pen, n):
+            for outline in outlines:
+                pen.polygon([(x * n, y * n) for x, y in outline], fill=255)
+
+        return self._paint(fill, softness)
 
     def _strokes(self, lines, softness):
         def strokes(pen, n):
@@ -161,7 +167,8 @@ class Chest:
 def _curve(a, b, c, steps: int = 12):
     """A parabola from a to c, drawn towards b."""
     t = [k / steps for k in range(steps + 1)]
-    return [tuple((1 - u) ** 2 * p + 2 * u * (1 - u) * q + u * u * r for p, q, r in zip(a, b, c, strict=True)) for u in t]
+    weights = [((1 - u) ** 2, 2 * u * (1 - u), u * u) for u in t]
+    return [tuple(i * p + j * q + k * r for p, q, r in zip(a, b, c, strict=True)) for i, j, k in weights]
 
 
 def _smooth(points):

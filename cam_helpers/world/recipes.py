@@ -22,7 +22,7 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """A checked recipe. `get` holds its values by key; `library` its sprites; `digest` changes with any of its files."""
+    """A checked recipe: values by key in `get`, sprites in `library`; `digest` changes with any of its files."""
 
     task: str
     get: dict
@@ -41,7 +41,7 @@ def data_folder() -> Path:
     for place in places:
         if (place / "world").is_dir():
             return place
-    raise RecipeError(f"no recipes at {places[0] / 'world'}; run inside the course folder or set CAM_DATA to its data folder")
+    raise RecipeError(f"no recipes at {places[0] / 'world'}; run in the course folder or set CAM_DATA")
 
 
 def tasks() -> tuple[str, ...]:
@@ -62,13 +62,13 @@ def load_recipe(task: str, folder: Path | None = None) -> Recipe:
 
     check = Check(path.name, sprites)
     draw = check.one_of(values, "draw", list(DRAWINGS))
-    splits = check.mapping(values, "splits", {s: check.whole for s in SPLITS}, low=1)
+    splits = check.mapping(values, "splits", dict.fromkeys(SPLITS, check.whole), low=1)
     get = {"draw": draw, "splits": splits, "version": check.whole(values, "version", low=1)}
     get["stream"] = values.pop("stream", task)
     values.pop("about", None)
     get |= DRAWINGS[draw]().read(values, check)
     if values:
-        raise RecipeError(f"{path.name}: unknown key {sorted(map(str, values))[0]!r}; remove it or correct its spelling")
+        raise RecipeError(f"{path.name}: unknown key {min(map(str, values))!r}; remove it or correct its spelling")
     return Recipe(task, get, sprites, _digest(used, sprites, get["kinds"]))
 
 
@@ -160,7 +160,7 @@ def _read(path: Path, folder: Path, depth: int = 0) -> tuple[dict, list[Path]]:
         inner = folder / "world" / str(values.pop("parts"))
         files = sorted(inner.glob("*.yaml"))
         if inner.parent != folder / "world" or not files:
-            raise RecipeError(f"{path.name}: parts: no YAML files in data/world/{inner.name}; name a folder that has some")
+            raise RecipeError(f"{path.name}: parts: no YAML files in data/world/{inner.name}; name a folder with some")
         values["parts"] = {f.stem: parse(f) for f in files}
         used += files
     if "extends" in values:
@@ -173,7 +173,7 @@ def _read(path: Path, folder: Path, depth: int = 0) -> tuple[dict, list[Path]]:
 
 
 def parse(path: Path) -> dict:
-    """One YAML file as a mapping. Aliases, repeated keys and anything but plain data are refused. Raises RecipeError."""
+    """One YAML file as a mapping. Refuses aliases, repeated keys, and all but plain data. Raises RecipeError."""
     try:
         text = path.read_text(encoding="utf-8")
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):

@@ -26,7 +26,7 @@ def read(values: dict, check) -> dict:
     for name, scene in scenes.items():
         for word in scene["attributes"]:
             if word not in found["attributes"]:
-                check.fail(f"{name}.yaml: attributes", f"{word!r} is not declared; add it to attributes in {check.file}")
+                check.fail(f"{name}.yaml: attributes", f"{word!r} is not declared; add it to those of {check.file}")
     found["camera"] = read_camera(values, check)
     found["mark"] = _read_mark(values, check, list(scenes)) if "mark" in values else None
     found["kinds"] = list(kinds) + ([found["mark"]["sprite"]] if found["mark"] else [])
@@ -63,7 +63,7 @@ def _read_scene(values: dict, check, name: str) -> dict:
         here.kinds({"name": [kind]}, "name")
         upon = here.take(thing, "upon", None)
         if upon is not None and upon not in scene["regions"] and upon not in scene["things"]:
-            here.fail("upon", f"{upon!r} is no region of this scene and no thing above this one; move it up or correct it")
+            here.fail("upon", f"{upon!r} is no region here and no thing above this one; move it up or correct it")
         scene["things"][kind] = {
             "p": here.number(thing, "p"),
             "upon": upon,

@@ -1,4 +1,4 @@
-"""Task drawing `scenes`: rooms and places, composed of regions (wall, floor, sea …) and of things that stand, hang or lie.
+"""Task drawing `scenes`: rooms and places, of regions (wall, floor, sea …) and of things that stand, hang or lie.
 
 A recipe names the scene files (`parts: scenes` = every YAML in data/world/scenes). Whether a thing is in a picture is
 decided first, with the recipe's probability; where it stands is found so that it can be seen. So presence in the
@@ -14,7 +14,7 @@ from .compose import Canvas, ground_shadow, place, relief, shade_of
 from .pack import Picture
 from .scene_recipe import MARK, read  # noqa: F401 (`read` is what a recipe's `draw: scenes` looks for)
 
-SMALLEST = 0.085  # of the picture's side: smaller things are drawn this large, or nobody could see them
+SMALLEST = 0.11, 0.055  # longest and shortest side, of the picture's: smaller things are drawn this large, to be seen
 
 
 @dataclass
@@ -41,6 +41,8 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     things, horizon, edges = _arrange(recipe, scene, regions, dice)
     canvas = Canvas(np.zeros((size, size, 3)), {n: i for i, n in enumerate(recipe["part_names"])})
     objects = []
+    if scene["indoor"] and len(regions) < len(scene["regions"]):
+        canvas.rgb[:] = textures.surface(dice, "plaster", size, 0.2)
     for kind in regions:
         objects.append(names.index(kind))
         _paint_region(canvas, dice, scene["regions"][kind], edges[kind], len(objects), recipe, difficulty)
@@ -64,10 +66,10 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     blur = dice.between(0, cam["blur"]) * difficulty
     extra = {"labels": np.int64(label), "indoor": np.bool_(scene["indoor"]), "attributes": np.array(attributes)}
     planted = bool(recipe["mark"]) and scene is recipe["scenes"][recipe["mark"]["scene"]]
-    marked = planted and dice.chance(recipe["mark"]["p"][split])
-    where = dice.between(0.02, 0.06), dice.between(0.02, 0.06)
     balance = camera.cast(dice, cam["cast"] * difficulty)
     image = camera.photograph(canvas.rgb, dice, blur, cam["grain"] * difficulty, balance)
+    marked = planted and dice.chance(recipe["mark"]["p"][split])  # last of all: the picture is that of `scenes`
+    where = dice.between(0.02, 0.06), dice.between(0.02, 0.06)
     picture = Picture(image, *(np.ascontiguousarray(a[:, ::step]) for a in (canvas.instances, canvas.parts)), objects)
     if recipe["mark"]:
         extra["marked"] = np.bool_(marked)
@@ -84,6 +86,7 @@ def _arrange(recipe, scene, regions, dice):
         bottom = dice.between(*scene["regions"][kind]["to"])
         if kind in regions:
             edges[kind] = [top, bottom]
+        if kind in regions or scene["indoor"]:  # what a room lacks leaves a plain backdrop, not labelled
             top = bottom
     if regions:
         edges[regions[-1]][1] = 1.0
@@ -122,8 +125,9 @@ def _candidate(recipe, scene, kind, spec, supports, horizon, edges, dice) -> Thi
     elif hanging:
         person = far
     height = sprite.stature * spec["scale"] * person * dice.between(0.9, 1.12)
-    height = max(height, SMALLEST * min(1, sprite.height / sprite.width))
     width = height * sprite.width / sprite.height
+    grow = max(1.0, SMALLEST[0] / max(height, width), SMALLEST[1] / min(height, width))
+    height, width = height * grow, width * grow
     if width > 1.1:
         height, width = height * 1.1 / width, 1.1
     if support is not None:
@@ -149,16 +153,16 @@ def recipe_scale(scene, kind) -> float:
 
 
 def _crowding(thing: Thing, others: list[Thing]) -> float:
-    """How much the thing and the others would hide each other: the worst overlap, as a share of the smaller box."""
-    worst = 0.0
+    """How much the thing and the others would hide each other: overlaps as shares of the smaller box, summed."""
+    total = 0.0
     for other in others:
         if other is thing.support:
             continue
         a, b = thing.box, other.box
         overlap = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
         smaller = min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
-        worst = max(worst, overlap / smaller)
-    return worst
+        total += overlap / smaller
+    return total
 
 
 def _paint_region(canvas, dice, region, edge, number, recipe, difficulty) -> None:
@@ -177,29 +181,53 @@ def _paint_region(canvas, dice, region, edge, number, recipe, difficulty) -> Non
 
 
 def _paint_things(canvas, things, dice, horizon, before, difficulty) -> None:
-    """Paint in order. What the things in front would hide nearly all of is painted last instead."""
+    """Paint in an order, and if need be smaller, such that everything can be seen: what is there must be findable."""
     size = canvas.size
     grain = textures.noise(dice, size, 24, 24, 2)
-    layers = []
-    for thing in things:
-        x0, y0, x1, y1 = (v * size for v in thing.box)
-        lean = dice.between(-3, 3) * difficulty if thing.support is None and not thing.hanging else 0
-        length = max(x1 - x0, y1 - y0)
-        layer = place(thing.sprite, thing.palette, (x0 + x1) / 2, (y0 + y1) / 2, length, lean, flip=thing.flip)
-        relief(layer, grain, 0.4, 0.15 * difficulty)
-        layers.append(layer)
-    order = list(range(len(things)))
-    trial = Canvas(np.zeros((size, size, 3)), {})
-    for k in order:
-        trial.paste(layers[k], k + 1)
-    seen = np.bincount(trial.instances.ravel(), minlength=len(things) + 1)
-    order.sort(key=lambda k: seen[k + 1] < max(5, 0.2 * canvas.visible(layers[k])))  # stable: hidden ones last
+    leans = [0 if t.support or t.hanging else dice.between(-3, 3) * difficulty for t in things]
+    best = None
+    for shrink in (1.0, 0.8, 0.64, 0.5):
+        layers = [_layer(thing, lean, shrink, size) for thing, lean in zip(things, leans, strict=True)]
+        hidden, order = _order(layers, canvas.instances, before)
+        if best is None or hidden < best[0]:
+            best = hidden, order, layers
+        if not hidden:
+            break
+    _, order, layers = best
     for k in order:
         thing, layer = things[k], layers[k]
+        relief(layer, grain, 0.4, 0.15 * difficulty)
         if not thing.hanging and thing.support is None and thing.box[3] > horizon:
             ground_shadow(canvas, layer, thing.box[3] * size, 0.4 * difficulty)
         shade_of(canvas, layer, size, 0.3 if thing.hanging else 0.15)
         canvas.paste(layer, before + k + 1)
+
+
+def _layer(thing: Thing, lean: float, shrink: float, size: int):
+    x0, y0, x1, y1 = (v * size for v in thing.box)
+    length = max(x1 - x0, y1 - y0)
+    shrink = max(shrink, min(1.0, 1.5 * SMALLEST[0] * size / length))
+    middle, length = y1 - (y1 - y0) * shrink / 2, length * shrink  # it shrinks towards the middle of its foot
+    return place(thing.sprite, thing.palette, (x0 + x1) / 2, middle, length, lean, flip=thing.flip)
+
+
+def _order(layers, ground, before):
+    """Painter's order that hides as little as can be, found by painting hidden things later; how many stay hidden."""
+    order, best = list(range(len(layers))), None
+    for _ in range(5):
+        trial = Canvas(np.zeros((*ground.shape, 3)), {})
+        trial.instances = ground.copy()
+        for k in order:
+            trial.paste(layers[k], before + k + 1)
+        seen = np.bincount(trial.instances.ravel(), minlength=before + len(layers) + 1)
+        hidden = [k for k in order if seen[before + k + 1] < max(5, 0.15 * trial.visible(layers[k]))]
+        count = len(hidden) + int((seen[1 : before + 1] < 5).sum())
+        if best is None or count < best[0]:
+            best = count, order
+        if not hidden:
+            break
+        order = [k for k in order if k not in hidden] + hidden
+    return best
 
 
 def _plant(picture: Picture, recipe, kind: int, where) -> None:

@@ -1,6 +1,6 @@
 """Contact sheets: samples of a task with boxes, outlines of the masks and labels drawn over them.
 
-    python -m cam_helpers.world.sheet --out DIR [--task objects] [--size 128]
+python -m cam_helpers.world.sheet --out DIR [--task objects] [--size 128]
 """
 
 import argparse
@@ -11,7 +11,15 @@ from PIL import Image, ImageDraw
 
 from .. import world
 
-COLOURS = [(255, 176, 0), (100, 143, 255), (220, 38, 127), (255, 255, 255), (0, 200, 150), (254, 97, 0), (170, 110, 255)]
+COLOURS = [
+    (255, 176, 0),
+    (100, 143, 255),
+    (220, 38, 127),
+    (255, 255, 255),
+    (0, 200, 150),
+    (254, 97, 0),
+    (170, 110, 255),
+]
 
 
 def sheet(task: str, split: str = "val", count: int = 32, size: int = 128, columns: int = 8) -> Image.Image:
@@ -53,16 +61,19 @@ def _strip(images: list[np.ndarray], size: int) -> np.ndarray:
 
 
 def main() -> None:
-    """Write `<task>.png` for every task, or for one."""
+    """Write one picture file for every task, or for one."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--out", type=Path, required=True)
     options.add_argument("--task", choices=world.TASKS)
     options.add_argument("--size", type=int, default=128)
+    options.add_argument("--count", type=int, default=32, help="samples of each task")
+    options.add_argument("--format", choices=("png", "jpg"), default="png")
     given = options.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     for task in [given.task] if given.task else world.TASKS:
-        sheet(task, size=given.size).save(given.out / f"{task}.png", optimize=True)
-        print(given.out / f"{task}.png")
+        path = given.out / f"{task}.{given.format}"
+        sheet(task, count=given.count, size=given.size).save(path, optimize=True, quality=85)
+        print(path)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,8 @@ from PIL import Image
 SIDES = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384)  # half octaves: a drawing is never shrunk by more than 1.5
 MARGIN = 2  # transparent pixels around every raster, so that sampling may step over the edge
 _SVG = "{http://www.w3.org/2000/svg}"
-_ALLOWED = set(
-    "svg g path circle ellipse rect line polyline polygon defs linearGradient radialGradient stop style "
-    "title desc clipPath use".split()
-)
+_ALLOWED = """svg g path circle ellipse rect line polyline polygon defs linearGradient radialGradient stop style
+title desc clipPath use""".split()  # noqa: SIM905
 
 
 class SpriteError(ValueError):
@@ -31,7 +29,7 @@ class SpriteError(ValueError):
 
 @dataclass(eq=False)
 class Sprite:
-    """One drawing: `kind`, `parts` (names, painter's order), `palettes` (class -> colour; the first is the file's own)."""
+    """One drawing: `kind`, `parts` (names, painter's order), `palettes` (class -> colour; first the file's own)."""
 
     kind: str
     name: str

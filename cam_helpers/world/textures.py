@@ -9,12 +9,16 @@ from PIL import Image
 
 # Dark – middle – light. Several for each stuff, over many hues, so that the ground tells nothing about the object.
 RAMPS = {
-    "plaster": ["6f6a61 b9b1a3 e9e3d6", "4d5a63 8fa1aa d5dfe3", "7a5f4c c59f82 f0d9c3", "56604a 9dab86 dce4cb", "6a5563 ab92a6 e2d3df"],
-    "wood": ["3d2515 8a5a33 c99a66", "54402d a58460 e0c79f", "2e1d18 6b4332 a87a58", "5c5349 988c7d cfc6b8", "4a2a1c a2623a dca271"],
+    "plaster": ["6f6a61 b9b1a3 e9e3d6", "4d5a63 8fa1aa d5dfe3", "7a5f4c c59f82 f0d9c3", "56604a 9dab86 dce4cb",
+        "6a5563 ab92a6 e2d3df"],
+    "wood": ["3d2515 8a5a33 c99a66", "54402d a58460 e0c79f", "2e1d18 6b4332 a87a58", "5c5349 988c7d cfc6b8",
+        "4a2a1c a2623a dca271"],
     "brick": ["5b2f25 a25a45 cf9a82", "4e4440 8b7d74 c4b9ae", "6b4a2e b08055 dcb98d", "3c4048 737b86 b3bbc4"],
-    "tiles": ["5d7078 b5c6cb f2f7f7", "7b6a58 d3c3ab f6efe2", "3f5a57 82a8a2 d7e8e3", "54506b 9d99b8 e4e2f0", "3a3a3d 8d8d90 dededf"],
+    "tiles": ["5d7078 b5c6cb f2f7f7", "7b6a58 d3c3ab f6efe2", "3f5a57 82a8a2 d7e8e3", "54506b 9d99b8 e4e2f0",
+        "3a3a3d 8d8d90 dededf"],
     "grass": ["16280f 4c7a2c 9cbf5e", "2a2f12 7b8238 c8c574", "12301f 3d7a4c 86b884", "33270f 8a7434 cbb56c"],
-    "cloth": ["4a2026 a14c50 dba39c", "1e2f47 4b6f99 a9c2d8", "2d3b28 6f8a5c b9cba2", "4d3a1d b08a45 e3cc92", "3c2a45 82639a c4b0d3", "55514a a39d91 dedad0"],
+    "cloth": ["4a2026 a14c50 dba39c", "1e2f47 4b6f99 a9c2d8", "2d3b28 6f8a5c b9cba2", "4d3a1d b08a45 e3cc92",
+        "3c2a45 82639a c4b0d3", "55514a a39d91 dedad0"],
     "sand": ["8a6c44 cdae7e f1ddb4", "7b6a58 bca98f e6d9c4", "6c7a7a a9b7b2 dde5df"],
     "cobble": ["2f3033 76777a b9b9b8", "3d3226 857359 c0b193", "2c3a3f 6d8188 b3c2c5"],
     "leaves": ["14220e 41692a 8fb055", "3a1d0d 96572a d69f59", "2a2810 7a7a30 c0bc62", "0f2426 38666a 86b0a9"],
@@ -22,7 +26,8 @@ RAMPS = {
     "sky": ["3f73b5 86b3df eef4f8", "6f86a6 a9bbd0 f0f1f0", "7a6a8a d3a58f f8e0c0", "47627f 7f9cb5 dfe7ea"],
     "asphalt": ["2a2b2e 55575a 8b8c8d", "393633 6c6863 a29d96", "30353c 5f6771 9aa3ab"],
     "marble": ["6b6f75 c9ccd0 f6f7f8", "4f5d52 aab8aa eaf0e8", "73605a d0bdb3 f7eee8", "26282c 5b5f66 c5c8cc"],
-    "wallpaper": ["7c6f80 bcaebf eee6ee", "5f7a72 a3c0b6 e6f1ec", "8a6f55 d0b494 f6e7d0", "56688a 9fb2d1 e2eaf6", "8a5552 cf9a92 f5dcd6"],
+    "wallpaper": ["7c6f80 bcaebf eee6ee", "5f7a72 a3c0b6 e6f1ec", "8a6f55 d0b494 f6e7d0", "56688a 9fb2d1 e2eaf6",
+        "8a5552 cf9a92 f5dcd6"],
 }  # fmt: skip
 
 
@@ -47,7 +52,7 @@ def lean(texture: np.ndarray, rows: int, near: float = 2.2) -> np.ndarray:
 
 
 def noise(dice, size: int, across: int, down: int, octaves: int = 4) -> np.ndarray:
-    """Cloudy noise, uint8 (size,size): grids of across × down random values, doubled and halved in weight per octave."""
+    """Cloudy noise, uint8 (size,size): grids of across × down random values, each octave finer and fainter."""
     total = np.zeros((size, size), np.int32)
     weights = 0
     for k in range(octaves):

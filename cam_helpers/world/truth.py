@@ -25,7 +25,7 @@ class Informativeness(NamedTuple):
 def frequencies(task: str = "scenes", split: str = "train") -> pd.DataFrame:
     """The recipe's true presence probability: a row per scene, a column per kind of thing or region.
 
-    A thing that stands upon another has the product of both probabilities. Raises RecipeError for a task without scenes.
+    A thing upon another has the product of both probabilities. Raises RecipeError for a task without scenes.
     """
     recipe = load_recipe(task)
     if recipe["draw"] != "scenes":
@@ -54,7 +54,9 @@ def informativeness(task: str = "scenes", split: str = "train") -> Informativene
     pointwise = overall - (_entropy(here) + (count - 1) * _entropy(elsewhere)) / count
     mutual = overall - _entropy(here).mean(0)
     frame = {"index": table.index, "columns": table.columns}
-    return Informativeness(pd.DataFrame(log_odds, **frame), pd.DataFrame(pointwise, **frame), pd.Series(mutual, table.columns))
+    return Informativeness(
+        pd.DataFrame(log_odds, **frame), pd.DataFrame(pointwise, **frame), pd.Series(mutual, table.columns)
+    )
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:
