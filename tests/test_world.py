@@ -147,6 +147,20 @@ def test_errors_in_a_worker_arrive():
         draw_all(job("nonsense"), 80, workers=2)
 
 
+def test_a_worker_that_dies_is_told(monkeypatch):
+    from cam_helpers.world import workers
+
+    class Mortal(workers._Worker):
+        def ask(self, job, chunk):
+            if chunk[0] == 64:
+                self._process.kill()
+            return super().ask(job, chunk)
+
+    monkeypatch.setattr(workers, "_Worker", Mortal)
+    with pytest.raises(RuntimeError, match="a drawing process ended before its time"):
+        draw_all(job(), 128, workers=2)
+
+
 @pytest.mark.parametrize("wrong", [{"n": 0}, {"size": 32}, {"size": 512}, {"seed": -1}, {"difficulty": 2}])
 def test_arguments_out_of_range(wrong):
     with pytest.raises(ValueError, match="n must be at least 1"):

@@ -127,6 +127,15 @@ def shade_of(canvas: Canvas, layer: Layer, size: int, strength: float) -> None:
     canvas.darken(_blur(alpha, soft), layer.x - pad + shift, layer.y - pad + shift, strength)
 
 
+def stamp(instances: np.ndarray, layer: Layer, number: int) -> int:
+    """Give the layer's pixels to object `number`, without painting; returns how many lie inside the picture."""
+    view = _overlap(layer.x, layer.y, layer.solid.shape, instances.shape)
+    if view is None:
+        return 0
+    instances[view[0]][layer.solid[view[1]]] = number
+    return int(layer.solid[view[1]].sum())
+
+
 def ground_shadow(canvas: Canvas, layer: Layer, base: float, strength: float) -> None:
     """The shadow of a standing object: its silhouette laid on the ground behind it, and a dark line of contact."""
     alpha = layer.rgba[..., 3].astype(np.uint8)

@@ -102,7 +102,7 @@ class Stage:
         stretch = 1 + dice.between(-0.12, 0.12) * self.difficulty
         shear = dice.between(-0.1, 0.1) * self.difficulty
         order = ORDERS[dice.whole(0, 5)] if dice.chance(self.recipe["recoloured"]) else ORDERS[0]
-        gains = [dice.between(0.75, 1.15) for _ in range(3)]
+        gains = [dice.between(0.65, 1.2) for _ in range(3)]
         if near is not None:
             x, y = near
         if self.standing:  # its lower edge is somewhere on the floor

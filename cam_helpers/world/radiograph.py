@@ -41,9 +41,9 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     for _ in range(count * 4):
         x, y, radius = chest.lung_place(), dice.between(0.24, 0.7), dice.between(*recipe["radius"])
         strength = dice.between(*recipe["strength"]) * (1.6 - 0.6 * difficulty)
-        wobble = textures.noise(dice, size, 8, 8, 2)
         if not label or drawn == count:
             continue
+        wobble = textures.noise(dice, size, 8, 8, 2)
         blob = _blob(size, x, y, radius, wobble)
         core = (blob > 90) & (instances == 0)
         if core.sum() < 4 or (core & lungs).sum() < 0.9 * core.sum():
@@ -161,7 +161,7 @@ class Chest:
     def _paint(self, paint, softness):
         sheet = Image.new("L", (self.size * FINE, self.size * FINE))
         paint(ImageDraw.Draw(sheet), self.size * FINE)
-        return np.asarray(sheet.filter(ImageFilter.BoxBlur(softness * self.size * FINE)).reduce(FINE))
+        return np.asarray(sheet.reduce(FINE).filter(ImageFilter.BoxBlur(softness * self.size)))
 
 
 def _curve(a, b, c, steps: int = 12):

@@ -70,6 +70,7 @@ def _read_scene(values: dict, check, name: str) -> dict:
             "count": here.span(thing, "count", (1, 1), low=1, high=8, whole=True),
             "depth": here.span(thing, "depth", (0.0, 0.8)),
             "height": here.span(thing, "height", (0.15, 0.6), low=-1),
+            "drawing": here.whole(thing, "drawing", 0, high=99),
             "scale": here.number(thing, "scale", 1.0, low=0.1, high=5),
         }
         here.done(thing)

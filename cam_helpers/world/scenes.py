@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import camera, textures
-from .compose import Canvas, ground_shadow, place, relief, shade_of
+from .compose import Canvas, ground_shadow, place, relief, shade_of, stamp
 from .pack import Picture
 from .scene_recipe import MARK, read  # noqa: F401 (`read` is what a recipe's `draw: scenes` looks for)
 
@@ -112,7 +112,8 @@ def _arrange(recipe, scene, regions, dice):
 
 def _candidate(recipe, scene, kind, spec, supports, horizon, edges, dice) -> Thing:
     """One possible place for a thing."""
-    sprite = dice.pick(recipe.library.kinds[kind])
+    drawings = recipe.library.kinds[kind]
+    sprite = drawings[(spec["drawing"] - 1) % len(drawings)] if spec["drawing"] else dice.pick(drawings)
     palette, flip = dice.whole(0, len(sprite.palettes) - 1), dice.chance(0.5)
     far, near = scene["person"]
     t, across, up = dice.between(*spec["depth"]), dice.unit(), dice.between(*spec["height"])
@@ -121,7 +122,7 @@ def _candidate(recipe, scene, kind, spec, supports, horizon, edges, dice) -> Thi
     person = far + (near - far) * t
     if support is not None:
         person = support.box[3] - support.box[1]
-        person /= max(support.sprite.stature, 0.05) * recipe_scale(scene, support.kind)
+        person /= max(support.sprite.stature, 0.05) * scene["things"][support.kind]["scale"]
     elif hanging:
         person = far
     height = sprite.stature * spec["scale"] * person * dice.between(0.9, 1.12)
@@ -147,11 +148,6 @@ def _candidate(recipe, scene, kind, spec, supports, horizon, edges, dice) -> Thi
     return Thing(kind, sprite, palette, (x - width / 2, base - height, x + width / 2, base), support, hanging, flip)
 
 
-def recipe_scale(scene, kind) -> float:
-    """The scale a scene gives to a kind."""
-    return scene["things"][kind]["scale"]
-
-
 def _crowding(thing: Thing, others: list[Thing]) -> float:
     """How much the thing and the others would hide each other: overlaps as shares of the smaller box, summed."""
     total = 0.0
@@ -161,7 +157,8 @@ def _crowding(thing: Thing, others: list[Thing]) -> float:
         a, b = thing.box, other.box
         overlap = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
         smaller = min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
-        total += overlap / smaller
+        beside = thing.support is not None and other.support is thing.support
+        total += overlap / smaller * (3 if beside else 1)  # a glass before a window is fine, before a glass is not
     return total
 
 
@@ -215,12 +212,11 @@ def _order(layers, ground, before):
     """Painter's order that hides as little as can be, found by painting hidden things later; how many stay hidden."""
     order, best = list(range(len(layers))), None
     for _ in range(5):
-        trial = Canvas(np.zeros((*ground.shape, 3)), {})
-        trial.instances = ground.copy()
+        trial, areas = ground.copy(), {}
         for k in order:
-            trial.paste(layers[k], before + k + 1)
-        seen = np.bincount(trial.instances.ravel(), minlength=before + len(layers) + 1)
-        hidden = [k for k in order if seen[before + k + 1] < max(5, 0.15 * trial.visible(layers[k]))]
+            areas[k] = stamp(trial, layers[k], before + k + 1)
+        seen = np.bincount(trial.ravel(), minlength=before + len(layers) + 1)
+        hidden = [k for k in order if seen[before + k + 1] < max(5, 0.15 * areas[k])]
         count = len(hidden) + int((seen[1 : before + 1] < 5).sum())
         if best is None or count < best[0]:
             best = count, order

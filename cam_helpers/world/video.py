@@ -68,7 +68,7 @@ class Mover:
         self.turn, self.sway = dice.between(-12, 12) * difficulty, dice.between(-14, 14) * difficulty
         self.grow = dice.between(-0.25, 0.25) * difficulty
         self.order = objects.ORDERS[dice.whole(0, 5)] if dice.chance(recipe["recoloured"]) else objects.ORDERS[0]
-        self.gains = [dice.between(0.75, 1.15) for _ in range(3)]
+        self.gains = [dice.between(0.65, 1.2) for _ in range(3)]
         self.rough = 0.2 * difficulty
 
     def layer(self, time: float, size: int, stage):

@@ -4,6 +4,7 @@ The workers are plain child processes, not `multiprocessing`: they import only t
 so no `if __name__ == "__main__"` is needed, and not torch), on every operating system alike.
 """
 
+import contextlib
 import os
 import pickle
 import subprocess
@@ -50,12 +51,13 @@ def draw_all(job: dict, count: int, workers: int | None = None) -> dict[str, np.
             bar.update(len(chunk))
             return result
 
+        pool = ThreadPoolExecutor(len(team))
         try:
-            with ThreadPoolExecutor(len(team)) as pool:
-                return join(list(pool.map(one, chunks)))
-        finally:
+            return join(list(pool.map(one, chunks)))
+        finally:  # first the workers, so that an interrupted load ends at once
             for worker in team:
                 worker.stop()
+            pool.shutdown(cancel_futures=True)
 
 
 def draw_chunk(recipe, job: dict, indices) -> dict[str, np.ndarray]:
@@ -93,10 +95,11 @@ class _Worker:
         return answer
 
     def stop(self):
-        self._process.stdin.close()
         self._process.terminate()
         self._process.wait()
-        self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()
 
 
 def serve() -> None:
