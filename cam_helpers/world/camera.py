@@ -34,12 +34,13 @@ def cast(dice, spread: float) -> np.ndarray:
 def photograph(rgb: np.ndarray, dice, blur: float, grain: float, balance=256) -> np.ndarray:
     """Expose: uint8 (size,size,3) from int32 rgb.
 
-    blur: radius in 1/64 of the picture; grain: noise amplitude in grey levels; balance: gains of the channels, 256 = 1.
+    blur: radius in 1/64 of the picture (a better lens above 96 pixels); grain: noise amplitude in grey levels;
+    balance: gains of the channels, 256 = 1.
     """
     size = rgb.shape[0]
     image = TONES[np.clip(rgb * balance >> 8, 0, 255)]
     if blur > 0:
-        image = np.asarray(Image.fromarray(image).filter(ImageFilter.BoxBlur(blur * size / 64)))
+        image = np.asarray(Image.fromarray(image).filter(ImageFilter.BoxBlur(blur * min(size, 96) / 64)))
     amount = round(grain * 256)
     # two bytes make triangular noise: cheap, symmetric, and the same everywhere
     colour = dice.bytes(size, size, 3).astype(np.int32) - dice.bytes(size, size, 1)

@@ -1,5 +1,7 @@
 """Task drawing `objects`: one or more labelled objects on a textured ground, among unlabelled clutter."""
 
+import math
+
 import numpy as np
 
 from . import camera, textures
@@ -96,13 +98,14 @@ class Stage:
         palette = dice.whole(0, len(sprite.palettes) - 1)
         middle = (length[0] + length[1]) / 2
         part = dice.between(length[0] - middle, length[1] - middle) * self.difficulty + middle
-        spread = max(0.0, 1 - part * 0.9) / 2
+        part = min(0.9, part * fair(sprite))
+        spread = max(0.0, 1 - part * 0.8) / 2
         x, y = dice.between(0.5 - spread, 0.5 + spread), dice.between(0.5 - spread, 0.5 + spread)
         turn = dice.between(-1, 1) * self.recipe["tilt"] * self.difficulty * (0.35 if self.standing else 1)
         stretch = 1 + dice.between(-0.12, 0.12) * self.difficulty
         shear = dice.between(-0.1, 0.1) * self.difficulty
         order = ORDERS[dice.whole(0, 5)] if dice.chance(self.recipe["recoloured"]) else ORDERS[0]
-        gains = [dice.between(0.65, 1.2) for _ in range(3)]
+        gains = exposure(dice)
         if near is not None:
             x, y = near
         if self.standing:  # its lower edge is somewhere on the floor
@@ -165,6 +168,18 @@ class Stage:
         step = -1 if mirrored else 1
         arrays = [np.ascontiguousarray(a[:, ::step]) for a in (image, self.canvas.instances, self.canvas.parts)]
         return Picture(*arrays, list(objects), extra)
+
+
+def fair(sprite) -> float:
+    """How much larger a thin drawing is shown, a massive one smaller: its area must not tell its kind."""
+    filled = (sprite.raster(0, 48)[0][..., 3] >= 128).sum() / 48**2
+    return min(1.3, max(0.75, math.sqrt(0.45 / max(filled, 0.01))))
+
+
+def exposure(dice) -> list[float]:
+    """Gains of an object's channels: lighter or darker as a whole, so that it may be either next to its ground."""
+    whole = dice.between(0.62, 1.25)
+    return [whole * dice.between(0.88, 1.12) for _ in range(3)]
 
 
 def base_of(layer) -> int:

@@ -67,7 +67,7 @@ def load_recipe(task: str, folder: Path | None = None) -> Recipe:
     get["stream"] = values.pop("stream", task)
     values.pop("about", None)
     get |= DRAWINGS[draw]().read(values, check)
-    if len(get["part_names"]) > 256 or len(get["object_names"]) > 10_000:
+    if len(get["part_names"]) > 256:
         raise RecipeError(f"{path.name}: its sprites have more than 255 part names; give like parts the same name")
     if values:
         raise RecipeError(f"{path.name}: unknown key {min(map(str, values))!r}; remove it or correct its spelling")

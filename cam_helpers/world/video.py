@@ -58,7 +58,7 @@ class Mover:
     def __init__(self, recipe, dice, kind: str, difficulty: float):
         self.sprite = dice.pick(recipe.library.kinds[kind])
         self.palette = dice.whole(0, len(self.sprite.palettes) - 1)
-        self.length = dice.between(*recipe["length"])
+        self.length = min(0.8, dice.between(*recipe["length"]) * objects.fair(self.sprite))
         side, up = dice.pick((-1, 1)), dice.between(0.3, 0.75)
         far = 0.5 + self.length / 2 + 0.05
         self.start = 0.5 - side * far, up
@@ -68,7 +68,7 @@ class Mover:
         self.turn, self.sway = dice.between(-12, 12) * difficulty, dice.between(-14, 14) * difficulty
         self.grow = dice.between(-0.25, 0.25) * difficulty
         self.order = objects.ORDERS[dice.whole(0, 5)] if dice.chance(recipe["recoloured"]) else objects.ORDERS[0]
-        self.gains = [dice.between(0.65, 1.2) for _ in range(3)]
+        self.gains = objects.exposure(dice)
         self.rough = 0.2 * difficulty
 
     def layer(self, time: float, size: int, stage):
