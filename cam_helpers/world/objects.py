@@ -178,7 +178,7 @@ def fair(sprite) -> float:
 
 def exposure(dice) -> list[float]:
     """Gains of an object's channels: lighter or darker as a whole, so that it may be either next to its ground."""
-    whole = dice.between(0.62, 1.25)
+    whole = dice.between(0.55, 1.25)
     return [whole * dice.between(0.88, 1.12) for _ in range(3)]
 
 
