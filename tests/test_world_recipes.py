@@ -34,7 +34,7 @@ def own_data(tmp_path, monkeypatch):
             "classes: [kat",
             r"classes: no sprite or group is called 'kat'; add data/sprites/kat-1",
         ),
-        ("objects", "length: [0.5", "length: [9.5", r"length: found \[9.5, 0.85\]; write two numbers"),
+        ("objects", "length: [0", "length: [9, 0", r"length: found \[9, 0.*; write two numbers"),
         ("objects", "grounds: [wood", "grounds: [gold", r"grounds: no texture is called 'gold'; choose from: plaster"),
         ("objects", "light: 0.9", "light: .nan", r"camera.light: found nan"),
         ("objects", '["group:clutter"]', "[cat]", r"clutter.kinds: 'cat' is a class too"),
