@@ -1,0 +1,70 @@
+"""ImageNet pictures with their boxes in one CSV file."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from torchvision.models import ResNet18_Weights
+
+from .annotations import Annotation
+from .base import RealDataset, Record, assemble, some
+from .known import absolute
+from .problems import MissingData, Problems
+
+COLUMNS = ("image", "class_index", "orig_w", "orig_h", "x0", "y0", "x1", "y1")
+
+
+def ilsvrc_csv(root, split="val", *, check=True, n=None) -> RealDataset:
+    """Pictures in root/images (or root), boxes in root/boxes.csv: one row a box, with a header. Nothing is downloaded.
+
+    image            file name
+    class_index      0–999 in torchvision's order, the same in all rows of a picture
+    orig_w, orig_h   size of the picture on which the boxes were drawn
+    x0, y0, x1, y1   left, top, right, bottom there, first pixel 0, right and bottom inside the box
+    Other columns are not used (wnid, class_name; x0_227 … are the same boxes in pictures warped to 227 pixels).
+
+    The pictures may have been resized, also out of proportion: boxes are scaled from orig_w×orig_h to what is there.
+    """
+    root = absolute(root)
+    table = root / "boxes.csv"
+    if not table.exists():
+        raise MissingData(
+            f"{table} is missing: ImageNet may not be passed on; get the validation pictures and their boxes from "
+            f"https://image-net.org and write one row a box, with the columns {', '.join(COLUMNS)}"
+        )
+    folder = root / "images" if (root / "images").is_dir() else root
+    problems = Problems(root)
+    classes = list(ResNet18_Weights.DEFAULT.meta["categories"])
+    records: dict[str, Record] = {}
+    with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        rows = csv.DictReader(file)
+        if missing := [c for c in COLUMNS if c not in (rows.fieldnames or [])]:
+            raise ValueError(f"{table} has no column {', '.join(missing)}: the first line must name the columns")
+        for row in rows:
+            _add(row, rows.line_num, folder, table, len(classes), records, problems)
+    unlisted = {p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")} - set(records)
+    for name in sorted(unlisted - {table.name, "README.md"}):
+        problems.add(folder / name, "has no row in boxes.csv", "picture left out: its class is unknown")
+    dataset = RealDataset("ilsvrc_csv", split, classes, problems)
+    return assemble(dataset, some(list(records.values()), n), check=check, has_boxes=True, whole=False)
+
+
+def _add(row: dict, line: int, folder: Path, table: Path, count: int, records: dict, problems: Problems) -> None:
+    try:
+        name, label = row["image"], int(row["class_index"])
+        size, corner = (int(row["orig_h"]), int(row["orig_w"])), [float(row[c]) for c in ("x0", "y0", "x1", "y1")]
+    except (TypeError, ValueError) as error:
+        problems.add(table, f"line {line} cannot be read ({error})", "row left out")
+        return
+    if not 0 <= label < count or min(size) < 1 or Path(name).name != name:
+        problems.add(table, f"line {line} has an impossible class, size or file name", "row left out")
+        return
+    fresh = Record(str(folder / name), label, Annotation(size=size, origin=0, stretched=True))
+    record = records.setdefault(name, fresh)
+    if label != record.label or size != record.annotation.size:
+        problems.add(table, f"line {line} has another class or size for {name} than the line before", "row left out")
+        return
+    record.annotation.names.append(row.get("class_name") or "")
+    record.annotation.corners.append(corner)
+    record.annotation.difficult.append(False)

@@ -1,0 +1,69 @@
+"""`WorldDataset`: what `world.load` returns."""
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+
+class WorldDataset(Dataset):
+    """Drawn pictures with everything that is known about them. `data[i]` is `(image, label)`, both tensors.
+
+    images      uint8 (N,3,H,W), RGB
+    labels      int64 (N,) class indices; or float32 (N,C) 0/1 where a picture may hold several classes
+    classes     the C class names
+    boxes       list of N float32 (M,4): extent of each labelled object, xyxy pixels, x2/y2 exclusive
+    masks       masks[i] is bool (M,H,W): the visible pixels of each labelled object; masks.union() is bool (N,H,W)
+    objects     list of N int64 (M,): the kind of each object, an index into object_names
+    parts       uint8 (N,H,W): the part at each pixel of a labelled object, an index into part_names (0: none)
+    lookalikes  pairs of classes that differ in one part only
+    Further attributes a task has (`attributes`, `indoor`, `clip` …) are tensors of length N, or lists of words.
+    """
+
+    def __init__(self, arrays: dict[str, np.ndarray], recipe):
+        arrays = dict(arrays)
+        self.task, self.version = recipe.task, recipe["version"]
+        self.classes = list(recipe["classes"])
+        self.object_names, self.part_names = list(recipe["object_names"]), list(recipe["part_names"])
+        self.lookalikes = [tuple(pair) for pair in recipe.get.get("lookalikes", [])]
+        self.attribute_names = list(recipe.get.get("attribute_names", []))
+        self.images = torch.from_numpy(arrays.pop("images"))
+        self.instances = torch.from_numpy(arrays.pop("instances"))
+        self.parts = torch.from_numpy(arrays.pop("parts"))
+        counts = arrays.pop("counts").tolist()
+        self.boxes = list(torch.from_numpy(arrays.pop("boxes")).split(counts))
+        self.objects = list(torch.from_numpy(arrays.pop("objects")).split(counts))
+        self.masks = Masks(self.instances, counts)
+        for name, values in arrays.items():
+            setattr(self, name, values.tolist() if values.dtype.kind == "U" else torch.from_numpy(values))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index], self.labels[index]
+
+    def __repr__(self) -> str:
+        n, _, h, w = self.images.shape
+        return f"WorldDataset({self.task}: {n} pictures of {w}×{h}, {len(self.classes)} classes)"
+
+
+class Masks:
+    """Object masks, made when they are looked at: storing them all apart would need a hundred times the memory."""
+
+    def __init__(self, instances: torch.Tensor, counts: list[int]):
+        self._instances, self._counts = instances, counts
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        """bool (M,H,W)."""
+        number = torch.arange(1, self._counts[index] + 1, dtype=torch.uint8)
+        return self._instances[index] == number[:, None, None]
+
+    def __iter__(self):
+        return (self[k] for k in range(len(self)))
+
+    def union(self) -> torch.Tensor:
+        """bool (N,H,W): every pixel that belongs to a labelled object."""
+        return self._instances > 0

@@ -1,0 +1,188 @@
+"""Task drawing `objects`: one or more labelled objects on a textured ground, among unlabelled clutter."""
+
+import math
+
+import numpy as np
+
+from . import camera, textures
+from .compose import Canvas, ground_shadow, place, relief, shade_of, tint
+from .dice import Dice
+from .pack import Picture
+
+ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
+
+
+def read(values: dict, check) -> dict:
+    """The keys of an `objects` recipe; see data/world/objects.yaml for what each one means."""
+    found = {
+        "classes": check.kinds(values, "classes"),
+        "lookalikes": check.take(values, "lookalikes", []),
+        "labelled": check.whole(values, "labelled", 1, low=1, high=4),
+        "length": check.span(values, "length", low=0.1, high=1.0),
+        "tilt": check.number(values, "tilt", high=180),
+        "covered": check.number(values, "covered"),
+        "recoloured": check.number(values, "recoloured"),
+        "standing": check.number(values, "standing"),
+        "grounds": check.textures(values, "grounds"),
+        "walls": check.textures(values, "walls"),
+    }
+    clutter, inner = check.section(values, "clutter")
+    found["clutter"] = {
+        "kinds": inner.kinds(clutter, "kinds"),
+        "count": inner.span(clutter, "count", high=20, whole=True),
+        "length": inner.span(clutter, "length", low=0.02),
+    }
+    inner.done(clutter)
+    both = set(found["classes"]) & set(found["clutter"]["kinds"])
+    if both:
+        check.fail("clutter.kinds", f"{sorted(both)[0]!r} is a class too; clutter must not be among the classes")
+    found["camera"] = read_camera(values, check)
+    found["kinds"] = found["object_names"] = found["classes"] + found["clutter"]["kinds"]
+    found["part_names"] = ["", *check.sprites.parts(found["classes"])]
+    return found
+
+
+def read_camera(values: dict, check) -> dict:
+    """The `camera` section: texture contrast, uneven light, blur (1/64 of the picture), grain (grey levels), cast."""
+    section, inner = check.section(values, "camera")
+    limits = {"contrast": 2, "light": 2, "blur": 3, "grain": 100, "cast": 1}
+    found = {key: inner.number(section, key, high=high) for key, high in limits.items()}
+    inner.done(section)
+    return found
+
+
+def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture]:
+    """One picture: the ground, clutter behind, the labelled objects, and sometimes clutter in front of one."""
+    labels = dice.sample(range(len(recipe["classes"])), recipe["labelled"])
+    stage = Stage(recipe, dice, size, difficulty)
+    for _ in range(round(dice.whole(*recipe["clutter"]["count"]) * difficulty)):
+        stage.paste(stage.layer(dice.pick(recipe["clutter"]["kinds"]), recipe["clutter"]["length"]), 0)
+    for number, label in enumerate(labels, 1):
+        stage.put(recipe["classes"][label], number)
+    if dice.chance(recipe["covered"] * difficulty):
+        stage.cover(dice.whole(1, len(labels)))
+    return [stage.picture(labels, label_array(recipe, labels))]
+
+
+def label_array(recipe, labels) -> dict:
+    """`labels` of a picture: the class, or 0/1 for every class where a picture may hold several."""
+    if recipe["labelled"] == 1:
+        return {"labels": np.int64(labels[0])}
+    present = np.zeros(len(recipe["classes"]), np.float32)
+    present[list(labels)] = 1
+    return {"labels": present}
+
+
+class Stage:
+    """A ground with light and shadow on which objects are put: seen from above, or a floor before a wall."""
+
+    def __init__(self, recipe, dice, size: int, difficulty: float):
+        self.recipe, self.dice, self.size, self.difficulty = recipe, dice, size, difficulty
+        contrast = recipe["camera"]["contrast"] * difficulty
+        self.standing = dice.chance(recipe["standing"])
+        self.horizon = dice.between(0.3, 0.6)
+        ground = textures.surface(dice, dice.pick(recipe["grounds"]), size, contrast)
+        if self.standing:
+            wall = textures.surface(dice, dice.pick(recipe["walls"]), size, contrast)
+            edge = round(self.horizon * size)
+            ground = np.concatenate([wall[:edge], textures.lean(ground, size - edge)])
+            seam = np.arange(size)[:, None, None] - edge
+            ground = ground * (256 - np.maximum(0, 70 - abs(seam) * 5 * 64 // size)) >> 8
+        self.canvas = Canvas(ground, {name: i for i, name in enumerate(recipe["part_names"])})
+        self.grain = textures.noise(dice, size, 24, 24, 2)
+
+    def layer(self, kind: str, length, near=None, tilt=None):
+        """A sprite of the kind at a random place and pose, lit. near: (x, y) of its centre, in picture widths."""
+        dice, size = self.dice, self.size
+        sprite = dice.pick(self.recipe.library.kinds[kind])
+        palette = dice.whole(0, len(sprite.palettes) - 1)
+        middle = (length[0] + length[1]) / 2
+        part = dice.between(length[0] - middle, length[1] - middle) * self.difficulty + middle
+        part = min(0.9, part * fair(sprite))
+        spread = max(0.0, 1 - part * 0.8) / 2
+        x, y = dice.between(0.5 - spread, 0.5 + spread), dice.between(0.5 - spread, 0.5 + spread)
+        turn = dice.between(-1, 1) * self.recipe["tilt"] * self.difficulty * (0.35 if self.standing else 1)
+        stretch = 1 + dice.between(-0.12, 0.12) * self.difficulty
+        shear = dice.between(-0.1, 0.1) * self.difficulty
+        order = ORDERS[dice.whole(0, 5)] if dice.chance(self.recipe["recoloured"]) else ORDERS[0]
+        gains = exposure(dice)
+        if near is not None:
+            x, y = near
+        if self.standing:  # its lower edge is somewhere on the floor
+            half = part / 2 * min(1, sprite.height / sprite.width)
+            y = max(y, self.horizon + 0.06 - half)
+        layer = place(sprite, palette, x * size, y * size, part * size, turn if tilt is None else tilt, stretch, shear)
+        relief(layer, self.grain, 0.5, 0.14 * self.difficulty)
+        tint(layer, order, gains)
+        return layer
+
+    def paste(self, layer, number: int) -> None:
+        """Shadow first, then the object itself."""
+        if self.standing:
+            ground_shadow(self.canvas, layer, base_of(layer), 0.45)
+        shade_of(self.canvas, layer, self.size, 0.25 if self.standing else 0.5)
+        self.canvas.paste(layer, number)
+
+    def put(self, kind: str, number: int) -> None:
+        """Put a labelled object where it can be seen and covers little of the others."""
+        best = None
+        for _ in range(8):
+            layer = self.layer(kind, self.recipe["length"])
+            hidden = self.canvas.cover(layer)[1:number]
+            rest = [h / max(1, (self.canvas.instances == k + 1).sum()) for k, h in enumerate(hidden)]
+            worst = max([0.0, *rest]) + max(0.0, 0.9 - self.canvas.visible(layer) / max(1, layer.area))
+            if best is None or worst < best[0]:
+                best = worst, layer
+            if worst < 0.12:
+                break
+        self.paste(best[1], number)
+
+    def cover(self, number: int) -> None:
+        """Put clutter in front of an object, hiding at most a quarter of it and half of any part."""
+        ys, xs = np.nonzero(self.canvas.instances == number)
+        at = self.dice.whole(0, len(ys) - 1)
+        near = (xs[at] / self.size, ys[at] / self.size)
+        layer = self.layer(self.dice.pick(self.recipe["clutter"]["kinds"]), self.recipe["clutter"]["length"], near)
+        before = self._parts_of(number)
+        kept = self.canvas.rgb.copy(), self.canvas.instances.copy(), self.canvas.parts.copy()
+        self.paste(layer, 0)
+        after = self._parts_of(number)
+        if after.sum() * 4 < before.sum() * 3 or (after * 2 < before).any():
+            self.canvas.rgb, self.canvas.instances, self.canvas.parts = kept
+
+    def _parts_of(self, number: int) -> np.ndarray:
+        """Pixels of each part of an object that can be seen."""
+        return np.bincount(self.canvas.parts[self.canvas.instances == number], minlength=256)
+
+    def picture(self, objects, extra, shot=None) -> Picture:
+        """Photograph it; half of the pictures are mirrored, so that light comes from either side.
+
+        shot: a number that fixes light, lens and side, so that the frames of a clip share them (their noise differs).
+        """
+        cam, d = self.recipe["camera"], self.difficulty
+        dice = self.dice if shot is None else Dice(shot)
+        camera.light(self.canvas.rgb, dice, cam["light"] * d)
+        mirrored = dice.chance(0.5)
+        blur, balance = dice.between(0, cam["blur"]) * d, camera.cast(dice, cam["cast"] * d)
+        image = camera.photograph(self.canvas.rgb, self.dice, blur, cam["grain"] * d, balance)
+        step = -1 if mirrored else 1
+        arrays = [np.ascontiguousarray(a[:, ::step]) for a in (image, self.canvas.instances, self.canvas.parts)]
+        return Picture(*arrays, list(objects), extra)
+
+
+def fair(sprite) -> float:
+    """How much larger a thin drawing is shown, a massive one smaller: its area must not tell its kind."""
+    filled = (sprite.raster(0, 48)[0][..., 3] >= 128).sum() / 48**2
+    return min(1.3, max(0.75, math.sqrt(0.45 / max(filled, 0.01))))
+
+
+def exposure(dice) -> list[float]:
+    """Gains of an object's channels: lighter or darker as a whole, so that it may be either next to its ground."""
+    whole = dice.between(0.55, 1.25)
+    return [whole * dice.between(0.88, 1.12) for _ in range(3)]
+
+
+def base_of(layer) -> int:
+    """The lowest row of a layer that is solid, in picture pixels."""
+    rows = np.flatnonzero(layer.solid.any(1))
+    return layer.y + (int(rows[-1]) + 1 if rows.size else layer.rgba.shape[0])

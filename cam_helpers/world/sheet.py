@@ -1,0 +1,80 @@
+"""Contact sheets: samples of a task with boxes, outlines of the masks and labels drawn over them.
+
+python -m cam_helpers.world.sheet --out DIR [--task objects] [--size 128]
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from .. import world
+
+COLOURS = [
+    (255, 176, 0),
+    (100, 143, 255),
+    (220, 38, 127),
+    (255, 255, 255),
+    (0, 200, 150),
+    (254, 97, 0),
+    (170, 110, 255),
+]
+
+
+def sheet(task: str, split: str = "val", count: int = 32, size: int = 128, columns: int = 8) -> Image.Image:
+    """One picture with `count` samples: each plain, and below it with its outlines, boxes and label."""
+    data = world.load(task, split, n=count, size=size)
+    step = max(1, len(data) // count) if "frame" not in vars(data) else 1
+    rows = []
+    for first in range(0, count, columns):
+        chosen = [k * step for k in range(first, min(first + columns, count))]
+        rows.append(_strip([data.images[k].permute(1, 2, 0).numpy() for k in chosen], size))
+        rows.append(_strip([_annotated(data, k) for k in chosen], size))
+    return Image.fromarray(np.concatenate(rows))
+
+
+def _annotated(data, k: int) -> np.ndarray:
+    image = data.images[k].permute(1, 2, 0).numpy().copy()
+    instances = data.instances[k].numpy()
+    numbers = range(1, len(data.boxes[k]) + 1)
+    for number in numbers:
+        inside = np.pad(instances == number, 1)
+        core = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+        image[inside[1:-1, 1:-1] & ~core] = COLOURS[number % len(COLOURS)]
+    picture = Image.fromarray(image)
+    pen = ImageDraw.Draw(picture)
+    for number, (x0, y0, x1, y1) in zip(numbers, data.boxes[k].tolist(), strict=True):
+        if len(numbers) <= 4:
+            pen.rectangle((x0, y0, x1 - 1, y1 - 1), outline=COLOURS[number % len(COLOURS)])
+    label = data.labels[k]
+    words = data.classes[int(label)] if label.ndim == 0 else ", ".join(data.classes[c] for c in label.nonzero()[:, 0])
+    pen.rectangle((0, 0, pen.textlength(words) + 4, 11), fill=(0, 0, 0))
+    pen.text((2, 0), words, fill=(255, 255, 255))
+    return np.asarray(picture)
+
+
+def _strip(images: list[np.ndarray], size: int) -> np.ndarray:
+    gap = np.full((size, 3, 3), 255, np.uint8)
+    row = np.concatenate([part for image in images for part in (image, gap)], axis=1)
+    return np.concatenate([row, np.full((3, row.shape[1], 3), 255, np.uint8)])
+
+
+def main() -> None:
+    """Write one picture file for every task, or for one."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--out", type=Path, required=True)
+    options.add_argument("--task", choices=world.TASKS)
+    options.add_argument("--size", type=int, default=128)
+    options.add_argument("--count", type=int, default=32, help="samples of each task")
+    options.add_argument("--format", choices=("png", "jpg"), default="png")
+    given = options.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    for task in [given.task] if given.task else world.TASKS:
+        path = given.out / f"{task}.{given.format}"
+        sheet(task, count=given.count, size=given.size).save(path, optimize=True, quality=85)
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""The cache of drawn pictures: shared by processes, whole or not there, and never stale."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cam_helpers import world
+from cam_helpers.world import cache
+from cam_helpers.world.recipes import data_folder
+
+ROOT = Path(world.__file__).parents[2]
+LOAD = "from cam_helpers import world; a, _ = world.load_arrays('objects', 'val', n=12); print(int(a['images'].sum()))"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAM_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def own_data(tmp_path, monkeypatch):
+    """A copy of the data that a test may change."""
+    copy = tmp_path / "data"
+    shutil.copytree(data_folder(), copy, ignore=shutil.ignore_patterns("cache"))
+    monkeypatch.setenv("CAM_DATA", str(copy))
+    return copy
+
+
+def load(**more):
+    return world.load_arrays(**({"task": "objects", "split": "val", "n": 6} | more))[0]
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def forbid_drawing(monkeypatch):
+    from cam_helpers.world import workers
+
+    def fail(*_):
+        raise AssertionError("drawn again")
+
+    monkeypatch.setattr(workers, "draw_all", fail)
+
+
+def run(code: str):
+    env = dict(os.environ, PYTHONPATH=str(ROOT))
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    )
+
+
+def test_the_second_load_reads(folder, monkeypatch):
+    first = load()
+    assert len(list(folder.glob("*.npys"))) == 1
+    forbid_drawing(monkeypatch)
+    assert same(first, load())
+
+
+@pytest.mark.parametrize("change", [{"n": 7}, {"size": 48}, {"seed": 1}, {"split": "test"}, {"difficulty": 0.5}])
+def test_every_argument_is_part_of_the_key(change, folder):
+    load()
+    load(**change)
+    assert len(list(folder.glob("*.npys"))) == 2
+
+
+def test_ten_processes_fill_one_cache(folder):
+    team = [run(LOAD) for _ in range(10)]
+    answers = [p.communicate(timeout=120) for p in team]
+    assert all(p.returncode == 0 for p in team), answers
+    assert len({out for out, _ in answers}) == 1 and not any(err for _, err in answers)
+    assert len(os.listdir(folder)) == 1, "one file, nothing half-written left"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
+def test_killed_while_writing(folder):
+    kill = (
+        "import os, signal, numpy as np\nfrom cam_helpers.world import cache\n"
+        "real = np.save\n"
+        "def save(file, array, **more):\n"
+        "    real(file, array, **more)\n"
+        "    if array.ndim == 4: file.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "cache.np.save = save\n" + LOAD
+    )
+    victim = run(kill)
+    victim.communicate(timeout=60)
+    assert victim.returncode == -signal.SIGKILL
+    left = list(folder.iterdir())
+    assert len(left) == 1 and left[0].name.startswith(".writing-") and left[0].stat().st_size > 0
+    os.utime(left[0], (time.time() - 2 * 86_400,) * 2)
+    healthy = run(LOAD)
+    out, err = healthy.communicate(timeout=60)
+    assert healthy.returncode == 0 and out.strip().isdigit() and not err
+    assert [f.suffix for f in folder.iterdir()] == [".npys"], "the old ruin is swept away"
+
+
+DAMAGE = {
+    "empty": lambda data: b"",
+    "garbage": lambda data: bytes(range(256)) * 40,
+    "cut": lambda data: data[: len(data) // 2],
+    "last byte missing": lambda data: data[:-1],
+    "longer": lambda data: data + b"x",
+    "one bit": lambda data: data[:30_000] + bytes([data[30_000] ^ 1]) + data[30_001:],
+    "zeroed block": lambda data: data[:20_000] + bytes(4096) + data[24_096:],
+    "header": lambda data: data[:20] + b"\xff" * 60 + data[80:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_drawn_again_and_said_once(damage, folder):
+    whole = load()
+    (path,) = folder.glob("*.npys")
+    good = path.read_bytes()
+    path.write_bytes(DAMAGE[damage](good))
+    with pytest.warns(UserWarning, match="is damaged and is drawn again") as said:
+        again = load()
+    assert len(said) == 1 and "\n" not in str(said[0].message)
+    assert same(whole, again) and path.read_bytes() == good
+
+
+def test_moved_blocks_are_noticed(tmp_path):
+    values = np.arange(3 << 16, dtype=np.uint64)
+    swapped = np.concatenate([values[1 << 16 : 2 << 16], values[: 1 << 16], values[2 << 16 :]])
+    assert cache._sum("a", values) != cache._sum("a", swapped)
+    assert cache._sum("a", values) != cache._sum("a", values.reshape(3, -1)) != cache._sum("b", values.reshape(3, -1))
+
+
+def test_a_changed_recipe_is_drawn_anew(own_data, folder):
+    before = load()
+    path = own_data / "world" / "objects.yaml"
+    path.write_text(path.read_text().replace("tilt: ", "tilt: 1"))
+    assert not same(before, load())
+    assert len(list(folder.glob("*.npys"))) == 2
+
+
+def test_a_changed_or_added_sprite_is_drawn_anew(own_data, folder):
+    scenes = load(task="scenes")
+    load()
+    sprite = own_data / "sprites" / "key-1.svg"
+    sprite.write_text(sprite.read_text().replace("<g ", '<g opacity="0.9" ', 1))
+    load()
+    assert len(list(folder.glob("objects-*.npys"))) == 2
+    shutil.copy(sprite, own_data / "sprites" / "key-9.svg")
+    load()
+    assert len(list(folder.glob("objects-*.npys"))) == 3
+    assert same(scenes, load(task="scenes")) and len(list(folder.glob("scenes-*.npys"))) == 1, (
+        "no keys there: still valid"
+    )
+
+
+def test_an_added_scene_is_drawn_anew(own_data):
+    before = world.load_arrays("scenes", "val", n=2)[1]["classes"]
+    shutil.copy(own_data / "world/scenes/office.yaml", own_data / "world/scenes/study.yaml")
+    assert world.load_arrays("scenes", "val", n=2)[1]["classes"] == [*before, "study"]
+
+
+def test_read_only_places(monkeypatch, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("a file is where the folder should be")
+    monkeypatch.setenv("CAM_CACHE", str(blocked / "cache"))
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path))
+    with pytest.warns(UserWarning, match="kept in") as said:
+        elsewhere = load()
+    assert len(said) == 1 and len(list(tmp_path.glob("cam_cache_*/*.npys"))) == 1
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(blocked))
+    with pytest.warns(UserWarning, match="drawn anew each time") as said:
+        assert same(elsewhere, load())
+    assert len(said) == 1
+
+
+def test_a_full_disk_is_not_the_end(monkeypatch, folder):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache.np, "save", full)
+    with pytest.warns(UserWarning, match="could not be kept"):
+        assert len(load()["images"]) == 6
+    assert list(folder.iterdir()) == []

@@ -1,0 +1,147 @@
+"""Recipes and sprites are read as if a stranger wrote them; a lecturer's slip is answered with file, key and remedy."""
+
+import shutil
+
+import pytest
+
+from cam_helpers import world
+from cam_helpers.world.recipes import data_folder, load_recipe
+from cam_helpers.world.sprites import SpriteError, parse
+
+SQUARE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20" {root}>{inside}</svg>'
+BODY = '<g id="body"><rect width="40" height="20" class="c1"/></g>'
+
+
+@pytest.fixture
+def own_data(tmp_path, monkeypatch):
+    """A copy of the data that a test may change."""
+    copy = tmp_path / "data"
+    shutil.copytree(data_folder(), copy, ignore=shutil.ignore_patterns("cache"))
+    monkeypatch.setenv("CAM_DATA", str(copy))
+    monkeypatch.setenv("CAM_CACHE", str(tmp_path / "cache"))
+    return copy
+
+
+@pytest.mark.parametrize(
+    "file, old, new, says",
+    [
+        ("objects", "tilt: ", "tlit: ", r"objects.yaml: tilt: is missing"),
+        ("objects", "draw: objects", "draw: object", r"draw: found 'object'; choose one of: objects"),
+        ("objects", "train: 5000", "train: many", r"splits.train: found 'many'; write a whole number"),
+        (
+            "objects",
+            "classes: [cat",
+            "classes: [kat",
+            r"classes: no sprite or group is called 'kat'; add data/sprites/kat-1",
+        ),
+        ("objects", "length: [0", "length: [9, 0", r"length: found \[9, 0.*; write two numbers"),
+        ("objects", "grounds: [wood", "grounds: [gold", r"grounds: no texture is called 'gold'; choose from: plaster"),
+        ("objects", "light: 0.9", "light: .nan", r"camera.light: found nan"),
+        ("objects", '["group:clutter"]', "[cat]", r"clutter.kinds: 'cat' is a class too"),
+        ("objects", "about:", "tilt: 3\nabout:", r"the key 'tilt' stands twice"),
+        ("objects", "about:", "more: 3\nabout:", r"unknown key 'more'; remove it"),
+        ("objects", "about:", "a: &x 1\nb: *x\nabout:", r"aliases"),
+        ("objects", "about:", "a: !!python/object/apply:os.getcwd []\nabout:", r"not readable as YAML"),
+        ("objects", "about:", "a: [\nabout:", r"not readable as YAML"),
+        ("video", "extends: objects", "extends: object", r"extends: there is no recipe 'object'"),
+        ("video", "extends: objects", "extends: ../../secret", r"extends: there is no recipe"),
+        ("video", "extends: objects", "extends: video", r"extends: there is no recipe 'video'"),
+        ("scenes", "parts: scenes", "parts: nowhere", r"parts: no YAML files in data/world/nowhere"),
+        (
+            "scenes/office",
+            "bookshelf: {p: 0.55",
+            "bookshelf: {p: 55",
+            r"office.yaml: things.bookshelf.p: found 55; write a number",
+        ),
+        ("scenes/office", "upon: desk", "upon: dsek", r"office.yaml: things.computer.upon: 'dsek' is no region"),
+        ("scenes/office", "  clock:", "  klock:", r"things.klock.name: no sprite or group is called 'klock'"),
+        ("scenes/office", "attributes: [working]", "attributes: [wroking]", r"'wroking' is not declared"),
+        (
+            "scenes-watermarked",
+            "scene: kitchen",
+            "scene: kitchn",
+            r"mark.scene: found 'kitchn'; choose one of: bathroom",
+        ),
+    ],
+)
+def test_a_slip_is_named(own_data, file, old, new, says):
+    path = own_data / "world" / f"{file}.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(world.RecipeError, match=says):
+        load_recipe(file.split("/")[0])
+
+
+def test_every_recipe_is_valid():
+    for task in world.TASKS:
+        recipe = load_recipe(task)
+        assert recipe["classes"] and recipe["version"] >= 1 and min(recipe["splits"].values()) >= 1
+
+
+def test_an_object_is_added_by_dropping_a_file(own_data):
+    (own_data / "sprites" / "flag-1.svg").write_text(SQUARE.format(root='data-groups="emblem"', inside=BODY))
+    recipe = own_data / "world" / "objects.yaml"
+    recipe.write_text(recipe.read_text().replace("classes: [cat", 'classes: ["group:emblem", cat', 1))
+    data = world.load("objects", "val", n=80)
+    assert data.classes[0] == "flag" and (data.labels == 0).any()
+
+
+def test_a_scene_is_added_by_dropping_a_file(own_data):
+    (own_data / "world" / "scenes" / "attic.yaml").write_text(
+        "indoor: true\nperson: [0.5, 0.8]\nregions: {wall: {textures: [wood]}}\nthings: {chair: {p: 0.5}}\n"
+    )
+    data = world.load("scenes", "val", n=60)
+    assert "attic" in data.classes and world.frequencies("scenes").loc["attic", "chair"] == 0.5
+
+
+def test_a_task_is_added_by_dropping_a_file(own_data):
+    (own_data / "world" / "animals.yaml").write_text("extends: objects\nclasses: [cat, dog, bird]\nlookalikes: []\n")
+    assert "animals" in world.TASKS
+    assert world.load("animals", "val", n=4).classes == ["cat", "dog", "bird"]
+
+
+def sprite(root="", inside=BODY, before=""):
+    return parse((before + SQUARE.format(root=root, inside=inside)).encode(), "thing-1.svg")
+
+
+def test_a_sprite_is_rendered_with_its_parts_and_palettes():
+    inside = (
+        '<style>.c1{fill:#ff0000}</style><g id="left"><rect width="20" height="20" class="c1"/></g>'
+        '<g id="right"><rect x="15" width="25" height="20" fill="#00f"/></g>'
+    )
+    thing = sprite('data-palettes="c1:#00ff00" data-size="2"', inside)
+    assert (thing.kind, thing.parts, thing.stature, len(thing.palettes)) == ("thing", ("left", "right"), 2.0, 2)
+    rgba, parts = thing.raster(0, 30)
+    assert rgba.shape == (16 + 4, 32 + 4, 4) and rgba[10, 6].tolist() == [255, 0, 0, 255]
+    assert rgba[:2].max() == 0 and rgba[:, -2:].max() == 0, "transparent margins"
+    assert parts[10, 6] == 1 and parts[10, 16] == 2 and parts[10, 30] == 2, "later parts cover earlier ones"
+    assert thing.raster(1, 30)[0][10, 6].tolist() == [0, 255, 0, 255]
+
+
+@pytest.mark.parametrize(
+    "case, says",
+    [
+        ({"before": '<!DOCTYPE svg [<!ENTITY a "b">]>'}, "document type"),
+        ({"before": "<!-- " + "x" * 65_000 + " -->"}, "64 kB"),
+        ({"inside": "<script>1</script>" + BODY}, "<script> is not allowed"),
+        ({"inside": '<image href="a.png"/>' + BODY}, "<image> is not allowed"),
+        ({"inside": '<g id="a"><use href="other.svg#b"/></g>'}, "outside the file"),
+        ({"inside": '<g id="a"><rect fill="url(http://x/y)"/></g>'}, "outside the file"),
+        ({"inside": "<style>@import 'a.css';</style>" + BODY}, "outside the file"),
+        ({"inside": "<g>"}, "not well-formed"),
+        ({"inside": "<rect/>"}, "direct children <g id"),
+        ({"inside": BODY + BODY}, "different ids"),
+        ({"root": 'data-size="tall"'}, "data-size is not a number"),
+        ({"root": 'data-palettes="c1=red"'}, "data-palettes"),
+    ],
+)
+def test_a_sprite_that_cannot_be_used_is_refused(case, says):
+    with pytest.raises(SpriteError, match=says) as caught:
+        sprite(**case)
+    assert str(caught.value).startswith("thing-1.svg: ") and "data/README.md" in str(caught.value)
+
+
+def test_names_of_sprites():
+    with pytest.raises(SpriteError, match=r"<kind>-<number>\.svg"):
+        parse(SQUARE.format(root="", inside=BODY).encode(), "My Thing.svg")
