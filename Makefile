@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
-LESSONS := $(wildcard notebooks/[0-9]*.ipynb)
+LESSONS := $(wildcard notebooks/[0-9]*.ipynb) data/what_the_world_looks_like.ipynb
 # one thread a worker: workers times threads must not exceed the cores
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 

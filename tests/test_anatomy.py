@@ -4,13 +4,17 @@ import ast
 import re
 
 import pytest
+from conftest import ROOT
 from lessons import LESSONS, code_cells, name, read, solution, tagged
 
 FACTS = ["You will be able to", "Time", "You need", "Lecture", "Paper", "Next"]
 MISLEADING = r"\b(jet|rainbow|gist_rainbow|hsv|nipy_spectral|gist_ncar|turbo)\b"
 LARGEST = 1_500_000  # bytes
 
+PAGES = [*LESSONS, *sorted((ROOT / "data").glob("*.ipynb"))]
+
 lesson = pytest.mark.parametrize("path", LESSONS, ids=name)
+page = pytest.mark.parametrize("path", PAGES, ids=name)
 
 
 def markdown(notebook) -> str:
@@ -78,7 +82,7 @@ def test_own_data_recap_quiz_and_reading_close_the_lesson(path):
     assert tagged(notebook, "check")[-1].source.count("checks.choice(") == 3
 
 
-@lesson
+@page
 def test_every_picture_has_alternative_text(path):
     pictures = [
         output
@@ -88,12 +92,12 @@ def test_every_picture_has_alternative_text(path):
     ]
     assert pictures, "a lesson shows its claims"
     for output in pictures:
-        alt = output.metadata.get("image/png", {}).get("alt", "")
+        alt = next(iter(output.metadata.values()), {}).get("alt", "")
         assert len(alt.split()) >= 8, alt
     assert not re.findall(r"!\[\]\(", markdown(read(path)))
 
 
-@lesson
+@page
 def test_outputs_come_from_one_clean_run(path):
     cells = code_cells(read(path))
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
@@ -102,12 +106,12 @@ def test_outputs_come_from_one_clean_run(path):
     assert not [o for o in outputs if o.get("name") == "stderr"]
 
 
-@lesson
+@page
 def test_colour_maps_do_not_mislead(path):
     assert not re.findall(MISLEADING, code(read(path)))
 
 
-@lesson
+@page
 def test_the_file_is_small_and_names_no_machine(path):
     assert path.stat().st_size < LARGEST
     content = path.read_text(encoding="utf-8")
