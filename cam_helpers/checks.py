@@ -119,10 +119,13 @@ def _unanswered(answer) -> bool:
     return answer is ... or (isinstance(answer, (list, tuple, dict)) and any(map(_unanswered, parts)))
 
 
+def _stub(): ...
+
+
 def _is_empty(function: Callable) -> bool:
-    """True for a body of nothing but dots, pass, or a docstring: it loads no name and no argument."""
+    """True for a body of nothing but dots, pass, or a docstring: it compiles to the same as an empty one."""
     code = getattr(function, "__code__", None)
-    return code is not None and not code.co_names and len(code.co_consts) <= 2 and len(code.co_code) <= 8
+    return code is not None and code.co_code == _stub.__code__.co_code
 
 
 def _numbers(value) -> torch.Tensor:
