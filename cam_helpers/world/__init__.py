@@ -11,7 +11,7 @@ from importlib import import_module
 from operator import index as whole
 from pathlib import Path
 
-# What a recipe's `draw:` may name: a module of this package with `read(values, check)` and
+# What a recipe's `draw:` may name: a module of this package with `read(check)` and
 # `draw(recipe, dice, size, difficulty, split)`. A new kind of picture is one such module and its name here.
 DRAWINGS = {name: partial(import_module, f"{__name__}.{name}") for name in ("objects", "scenes", "radiograph", "video")}
 

@@ -12,43 +12,38 @@ from .pack import Picture
 ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
 
-def read(values: dict, check) -> dict:
+def read(check) -> dict:
     """The keys of an `objects` recipe; see data/world/objects.yaml for what each one means."""
     found = {
-        "classes": check.kinds(values, "classes"),
-        "lookalikes": check.take(values, "lookalikes", []),
-        "labelled": check.whole(values, "labelled", 1, low=1, high=4),
-        "length": check.span(values, "length", low=0.1, high=1.0),
-        "tilt": check.number(values, "tilt", high=180),
-        "covered": check.number(values, "covered"),
-        "recoloured": check.number(values, "recoloured"),
-        "standing": check.number(values, "standing"),
-        "grounds": check.textures(values, "grounds"),
-        "walls": check.textures(values, "walls"),
+        "classes": check.kinds("classes"),
+        "lookalikes": check.take("lookalikes", []),
+        "labelled": check.whole("labelled", 1, low=1, high=4),
+        "length": check.span("length", low=0.1),
+        "tilt": check.number("tilt", high=180),
+        "grounds": check.textures("grounds"),
+        "walls": check.textures("walls"),
     }
-    clutter, inner = check.section(values, "clutter")
-    found["clutter"] = {
-        "kinds": inner.kinds(clutter, "kinds"),
-        "count": inner.span(clutter, "count", high=20, whole=True),
-        "length": inner.span(clutter, "length", low=0.02),
-    }
-    inner.done(clutter)
+    found |= {key: check.number(key) for key in ("covered", "recoloured", "standing")}
+    with check.section("clutter") as inner:
+        found["clutter"] = {
+            "kinds": inner.kinds("kinds"),
+            "count": inner.span("count", high=20, kind=int),
+            "length": inner.span("length", low=0.02),
+        }
     both = set(found["classes"]) & set(found["clutter"]["kinds"])
     if both:
-        check.fail("clutter.kinds", f"{sorted(both)[0]!r} is a class too; clutter must not be among the classes")
-    found["camera"] = read_camera(values, check)
+        check.fail("clutter.kinds", f"{min(both)!r} is a class too; clutter must not be among the classes")
+    found["camera"] = read_camera(check)
     found["kinds"] = found["object_names"] = found["classes"] + found["clutter"]["kinds"]
     found["part_names"] = ["", *check.sprites.parts(found["classes"])]
     return found
 
 
-def read_camera(values: dict, check) -> dict:
+def read_camera(check) -> dict:
     """The `camera` section: texture contrast, uneven light, blur (1/64 of the picture), grain (grey levels), cast."""
-    section, inner = check.section(values, "camera")
     limits = {"contrast": 2, "light": 2, "blur": 3, "grain": 100, "cast": 1}
-    found = {key: inner.number(section, key, high=high) for key, high in limits.items()}
-    inner.done(section)
-    return found
+    with check.section("camera") as inner:
+        return {key: inner.number(key, high=high) for key, high in limits.items()}
 
 
 def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture]:

@@ -14,18 +14,18 @@ from .pack import Picture
 FINE = 3  # outlines are drawn this much larger and then averaged
 
 
-def read(values: dict, check) -> dict:
+def read(check) -> dict:
     """The keys of a `radiograph` recipe; see data/world/radiograph.yaml."""
     return {
         "classes": ["clear", "nodules"],
         "object_names": ["nodule"],
         "part_names": [""],
         "kinds": [],
-        "p": check.number(values, "p"),
-        "count": check.span(values, "count", low=1, high=8, whole=True),
-        "radius": check.span(values, "radius", low=0.01, high=0.2),
-        "strength": check.span(values, "strength", low=1, high=255),
-        "camera": read_camera(values, check),
+        "p": check.number("p"),
+        "count": check.span("count", low=1, high=8, kind=int),
+        "radius": check.span("radius", low=0.01, high=0.2),
+        "strength": check.span("strength", low=1, high=255),
+        "camera": read_camera(check),
     }
 
 

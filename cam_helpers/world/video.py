@@ -13,13 +13,10 @@ from .compose import ground_shadow, place, relief, shade_of, tint
 from .pack import Picture
 
 
-def read(values: dict, check) -> dict:
+def read(check) -> dict:
     """The keys of a `video` recipe: those of `objects`, the frames of a clip, and how many objects move through it."""
-    own = {
-        "frames": check.whole(values, "frames", low=2, high=200),
-        "movers": check.span(values, "movers", low=1, high=5, whole=True),
-    }
-    return objects.read(values, check) | own
+    own = {"frames": check.whole("frames", low=2, high=200), "movers": check.span("movers", low=1, high=5, kind=int)}
+    return objects.read(check) | own
 
 
 def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture]:
