@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 from torch.utils.data import Dataset
+from torchvision.ops import masks_to_boxes
+from tqdm.contrib.concurrent import thread_map
 
-from ..images import read_picture
+from ..images import PictureError, read_picture
 from .annotations import Annotation, fit_boxes
-from .checking import look_at, look_at_all, read_index_map
-from .problems import MissingData, Problems, printable
+from .checking import Look, look_at, read_index_map
+from .conventions import from_inclusive
+from .problems import MissingData, Problem, Problems, printable
 
 
 @dataclass
 class Record:
     """One picture as a format's reader found it: nothing opened yet but the annotation.
 
-    label: class index, or 0/1 for every class. box_classes: class index of every box in the annotation (None: label).
+    label: class index, also of all boxes; or 0/1 for every class, then the boxes' names tell their classes.
     """
 
     path: str
     label: int | list[int]
     annotation: Annotation | None = None
-    box_classes: list[int] | None = None
     mask: str | None = None
 
 
@@ -66,15 +70,100 @@ class RealDataset(Dataset):
     target: a dict with "label", "path", and "boxes", "box_classes", "mask", "ignore" where the set has them.
     """
 
-    boxes = box_classes = difficult = masks = ignore = None
+    boxes = box_classes = difficult = None
 
-    def __init__(self, name: str, split: str, classes: list[str], problems: Problems):
-        self.name, self.split, self.classes, self.problems = name, split, classes, problems
-        self.paths, self.sizes, self.labels = [], [], torch.zeros(0, dtype=torch.long)
+    def __init__(
+        self,
+        name: str,
+        split: str,
+        classes: list[str],
+        problems: Problems,
+        records: list[Record],
+        *,
+        check: bool,
+        has_boxes: bool = False,
+        layers: dict[str, Callable[[np.ndarray], np.ndarray]] | None = None,
+        boxes_from_mask: bool = False,
+        whole: bool = True,
+    ):
+        """Look at every picture once, leave out and list what cannot be used, and keep the rest.
+
+        check            False reads headers only (see `look_at`)
+        has_boxes        the set has boxes, even if one picture or another has none
+        layers           what the numbers of a label picture mean: "masks" and "ignore", made from uint8 (H, W)
+        boxes_from_mask  the box is the extent of the mask
+        whole            a class without a picture is worth a line in the list of problems
+        """
+        self.name, self.split, self.problems = name, split, problems
+        self.classes = [printable(c) for c in classes]
+        self.paths, self.sizes, self._mask_files, self._layers = [], [], [], layers or {}
+        labels, boxes, box_classes, difficult = [], [], [], []
+        need_mask = bool(layers) and (check or boxes_from_mask)
+        results = thread_map(
+            partial(_examine, check=check, layer=self._layers["masks"] if need_mask else None, extent=boxes_from_mask),
+            records,
+            max_workers=min(8, (os.cpu_count() or 1) + 1),
+            desc="checking pictures",
+            unit="file",
+            leave=False,
+            disable=len(records) < 500,
+        )
+        for record, result in zip(records, results, strict=True):
+            if isinstance(result, Exception):
+                gone = isinstance(result, FileNotFoundError)
+                problems.add(record.path, "is listed and not there" if gone else result, "picture left out")
+                continue
+            look, fitted, mask_error = result
+            things = []
+            if printable(record.path) != record.path:
+                problems.add(record.path, "its name is not UTF-8", "picture used")
+            if look.note:
+                problems.add(record.path, look.note, "picture used")
+            if mask_error:
+                problems.add(record.mask, mask_error, "picture used, all of its mask ignored or unlabelled")
+            if record.annotation is not None:
+                fitted, things, wrong = fit_boxes(record.annotation, look)
+                for reason, action in wrong:
+                    problems.add(record.path, f"its annotation: {reason}", action)
+            self.paths.append(record.path)
+            self.sizes.append(look.size)
+            self._mask_files.append(None if mask_error else record.mask)
+            labels.append(record.label)
+            boxes.append(fitted)
+            if isinstance(record.label, int):
+                box_classes.append(torch.full((len(fitted),), record.label))
+            else:
+                box_classes.append(torch.tensor([classes.index(t.name) for t in things], dtype=torch.long))
+                difficult.append(torch.tensor([t.difficult for t in things], dtype=torch.bool))
+        if not labels:
+            why = "; ".join(f"{p.file}: {p.reason}" for p in problems[:3]) or "there is no picture file at all"
+            raise MissingData(f"no usable picture in {printable(problems.root)} ({why})")
+        self.labels = torch.tensor(labels, dtype=torch.long)
+        if has_boxes:
+            self.boxes, self.box_classes, self.difficult = boxes, box_classes, difficult or None
+        if whole and self.labels.ndim == 1:
+            for missing in sorted(set(range(len(classes))) - set(labels)):
+                problems.add(self.classes[missing], "this class has no usable picture", "class kept, empty")
 
     @property
     def images(self) -> Lazy:
         return Lazy(lambda i: read_picture(self.paths[i]), len(self))
+
+    @property
+    def masks(self) -> Lazy | None:
+        return self._lazy_layer("masks")
+
+    @property
+    def ignore(self) -> Lazy | None:
+        return self._lazy_layer("ignore")
+
+    def _lazy_layer(self, key: str) -> Lazy | None:
+        return Lazy(partial(self._read_layer, self._layers[key]), len(self)) if key in self._layers else None
+
+    def _read_layer(self, layer: Callable, index: int) -> torch.Tensor:
+        file, size = self._mask_files[index], self.sizes[index]
+        # without a usable file number 0 everywhere: nothing is known about any pixel
+        return torch.from_numpy(layer(read_index_map(file, size) if file else np.zeros(size, np.uint8)))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -89,7 +178,7 @@ class RealDataset(Dataset):
 
     def report(self) -> pd.DataFrame:
         """Every problem that was found: file, reason, action. Empty when all is well."""
-        return self.problems.table()
+        return pd.DataFrame(list(self.problems), columns=list(Problem._fields))
 
     def __repr__(self) -> str:
         found = len(self.problems)
@@ -105,74 +194,6 @@ class RealDataset(Dataset):
         return f"<p>{self!r}</p>{shown}{more}"
 
 
-def assemble(
-    dataset: RealDataset,
-    records: list[Record],
-    *,
-    check: bool,
-    has_boxes: bool,
-    decode_mask: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None,
-    boxes_from_mask: bool = False,
-    whole: bool = True,
-) -> RealDataset:
-    """Look at every picture once, leave out and list what cannot be used, and fill the dataset with the rest.
-
-    check            False reads headers only (see `look_at`)
-    has_boxes        the set has boxes, even if one picture or another has none
-    decode_mask      what a label picture's numbers mean: {"masks": …, "ignore": …}
-    boxes_from_mask  the box is the extent of the mask
-    whole            a class without a picture is worth a line in the list of problems
-    """
-    problems = dataset.problems
-    read = decode_mask is not None and (check or boxes_from_mask)
-    found = look_at_all(lambda record: _examine(record, check, decode_mask if read else None, boxes_from_mask), records)
-    labels, boxes, box_classes, difficult, masks = [], [], [], [], []
-    for record, result in zip(records, found, strict=True):
-        if isinstance(result, Exception):
-            gone = isinstance(result, FileNotFoundError)
-            problems.add(record.path, "is listed and not there" if gone else result, "picture left out")
-            continue
-        look, extent, mask_error = result
-        if printable(record.path) != record.path:
-            problems.add(record.path, "its name is not UTF-8", "picture used")
-        if look.note:
-            problems.add(record.path, look.note, "picture used")
-        if mask_error:
-            problems.add(record.mask, mask_error, "picture used, all of its mask ignored or unlabelled")
-        fitted, kept, hard = torch.zeros(0, 4), [], []
-        if extent is not None:
-            fitted, kept, hard = extent, range(len(extent)), [False]
-        elif record.annotation is not None:
-            hard = record.annotation.difficult
-            fitted, kept, wrong = fit_boxes(record.annotation, look)
-            for reason, action in wrong:
-                problems.add(record.path, f"its annotation: {reason}", action)
-        owners = record.box_classes or [record.label] * (max(kept, default=0) + 1)
-        dataset.paths.append(record.path)
-        dataset.sizes.append(look.size)
-        labels.append(record.label)
-        boxes.append(fitted)
-        box_classes.append(torch.tensor([owners[k] for k in kept], dtype=torch.long))
-        difficult.append(torch.tensor([hard[k] for k in kept], dtype=torch.bool))
-        masks.append(None if mask_error else record.mask)
-    if not labels:
-        why = "; ".join(f"{p.file}: {p.reason}" for p in problems[:3]) or "there is no picture file at all"
-        raise MissingData(f"no usable picture in {printable(str(problems.root))} ({why})")
-    dataset.labels = torch.tensor(labels, dtype=torch.long)
-    if has_boxes:
-        dataset.boxes, dataset.box_classes = boxes, box_classes
-        if dataset.labels.ndim == 2:
-            dataset.difficult = difficult
-    if decode_mask is not None:
-        layers = decode_mask(np.zeros((1, 1), np.uint8))
-        for key in layers:
-            setattr(dataset, key, Lazy(_MaskReader(key, masks, dataset.sizes, decode_mask), len(masks)))
-    if whole and dataset.labels.ndim == 1:
-        for missing in sorted(set(range(len(dataset.classes))) - set(dataset.labels.tolist())):
-            problems.add(dataset.classes[missing], "this class has no usable picture", "class kept, empty")
-    return dataset
-
-
 def some(items: list, n: int | None) -> list:
     """`n` of the items (None: all), chosen at random but always the same, in their old order."""
     if n is None or n >= len(items):
@@ -180,37 +201,19 @@ def some(items: list, n: int | None) -> list:
     return [items[i] for i in sorted(random.Random(46).sample(range(len(items)), n))]
 
 
-def _examine(record: Record, decode: bool, decode_mask, boxes_from_mask: bool):
-    """Look at the picture, its mask's extent (1 or 0 boxes) and what is wrong with the mask."""
-    look = look_at(record.path, decode)
-    if decode_mask is None:
-        return look, None, None
+def _examine(record: Record, check: bool, layer, extent: bool) -> tuple[Look, torch.Tensor, object] | Exception:
+    """Look at the picture, the box around its mask (0 or 1) and what is wrong with the mask; an error is returned."""
+    box, wrong = torch.zeros(0, 4), None
     try:
-        mask = decode_mask(read_index_map(record.mask, look.size))["masks"]
-    except (ValueError, OSError, TypeError) as error:
-        reason = "is missing" if isinstance(error, FileNotFoundError) else error
-        return look, torch.zeros(0, 4) if boxes_from_mask else None, reason
-    if not boxes_from_mask:
-        return look, None, None
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return look, torch.zeros(0, 4), "marks no object"
-    extent = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
-    return look, torch.tensor([[float(v) for v in extent]]), None
-
-
-@dataclass
-class _MaskReader:
-    """Makes mask number i; a class of its own so that the dataset can travel to worker processes."""
-
-    key: str
-    files: list
-    sizes: list
-    decode: Callable
-
-    def __call__(self, index: int) -> torch.Tensor:
-        if self.files[index] is None:  # number 0: nothing is known about any pixel
-            numbers = np.zeros(self.sizes[index], np.uint8)
-        else:
-            numbers = read_index_map(self.files[index], self.sizes[index])
-        return torch.from_numpy(self.decode(numbers)[self.key])
+        look = look_at(record.path, check)
+    except (PictureError, OSError) as error:
+        return error
+    try:
+        mask = None if layer is None else torch.from_numpy(layer(read_index_map(record.mask, look.size)))
+        if extent and mask.any():
+            box = from_inclusive(masks_to_boxes(mask[None]))
+        elif extent:
+            wrong = "marks no object"
+    except (PictureError, OSError) as error:
+        wrong = "is missing" if isinstance(error, FileNotFoundError) else error
+    return look, box, wrong
