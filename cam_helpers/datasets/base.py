@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,15 +16,15 @@ from torchvision.ops import masks_to_boxes
 from tqdm.contrib.concurrent import thread_map
 
 from ..images import PictureError, read_picture
-from .annotations import Annotation, fit_boxes
-from .checking import Look, look_at, read_index_map
+from .annotations import Annotation, Thing, fit_boxes
+from .checking import look_at, read_index_map
 from .conventions import from_inclusive
 from .problems import MissingData, Problem, Problems, printable
 
 
 @dataclass
 class Record:
-    """One picture as a format's reader found it: nothing opened yet but the annotation.
+    """One picture as a format's reader found it: nothing opened yet but the annotation (None: the set has no boxes).
 
     label: class index, also of all boxes; or 0/1 for every class, then the boxes' names tell their classes.
     """
@@ -70,7 +70,7 @@ class RealDataset(Dataset):
     target: a dict with "label", "path", and "boxes", "box_classes", "mask", "ignore" where the set has them.
     """
 
-    boxes = box_classes = difficult = None
+    boxes = box_classes = difficult = masks = ignore = None
 
     def __init__(
         self,
@@ -81,7 +81,6 @@ class RealDataset(Dataset):
         records: list[Record],
         *,
         check: bool,
-        has_boxes: bool = False,
         layers: dict[str, Callable[[np.ndarray], np.ndarray]] | None = None,
         boxes_from_mask: bool = False,
         whole: bool = True,
@@ -89,58 +88,40 @@ class RealDataset(Dataset):
         """Look at every picture once, leave out and list what cannot be used, and keep the rest.
 
         check            False reads headers only (see `look_at`)
-        has_boxes        the set has boxes, even if one picture or another has none
         layers           what the numbers of a label picture mean: "masks" and "ignore", made from uint8 (H, W)
         boxes_from_mask  the box is the extent of the mask
         whole            a class without a picture is worth a line in the list of problems
         """
         self.name, self.split, self.problems = name, split, problems
         self.classes = [printable(c) for c in classes]
-        self.paths, self.sizes, self._mask_files, self._layers = [], [], [], layers or {}
+        self.paths, self.sizes, self._mask_files = [], [], []
         labels, boxes, box_classes, difficult = [], [], [], []
-        need_mask = bool(layers) and (check or boxes_from_mask)
-        results = thread_map(
-            partial(_examine, check=check, layer=self._layers["masks"] if need_mask else None, extent=boxes_from_mask),
-            records,
-            max_workers=min(8, (os.cpu_count() or 1) + 1),
-            desc="checking pictures",
-            unit="file",
-            leave=False,
-            disable=len(records) < 500,
-        )
-        for record, result in zip(records, results, strict=True):
-            if isinstance(result, Exception):
-                gone = isinstance(result, FileNotFoundError)
-                problems.add(record.path, "is listed and not there" if gone else result, "picture left out")
+        layer = layers["masks"] if layers and (check or boxes_from_mask) else None
+        look = partial(_examine, check=check, layer=layer, extent=boxes_from_mask)
+        bar = {"desc": "checking pictures", "unit": "file", "leave": False, "disable": len(records) < 500}
+        for record, found in zip(records, thread_map(look, records, **bar), strict=True):
+            for file, reason, action in found.wrong:
+                problems.add(file, reason, action)
+            if not found.usable:
                 continue
-            look, fitted, mask_error = result
-            things = []
-            if printable(record.path) != record.path:
-                problems.add(record.path, "its name is not UTF-8", "picture used")
-            if look.note:
-                problems.add(record.path, look.note, "picture used")
-            if mask_error:
-                problems.add(record.mask, mask_error, "picture used, all of its mask ignored or unlabelled")
-            if record.annotation is not None:
-                fitted, things, wrong = fit_boxes(record.annotation, look)
-                for reason, action in wrong:
-                    problems.add(record.path, f"its annotation: {reason}", action)
             self.paths.append(record.path)
-            self.sizes.append(look.size)
-            self._mask_files.append(None if mask_error else record.mask)
+            self.sizes.append(found.size)
+            self._mask_files.append(found.mask)
             labels.append(record.label)
-            boxes.append(fitted)
+            boxes.append(found.boxes)
             if isinstance(record.label, int):
-                box_classes.append(torch.full((len(fitted),), record.label))
+                box_classes.append(torch.full((len(found.boxes),), record.label))
             else:
-                box_classes.append(torch.tensor([classes.index(t.name) for t in things], dtype=torch.long))
-                difficult.append(torch.tensor([t.difficult for t in things], dtype=torch.bool))
+                box_classes.append(torch.tensor([classes.index(t.name) for t in found.things], dtype=torch.long))
+                difficult.append(torch.tensor([t.difficult for t in found.things], dtype=torch.bool))
         if not labels:
             why = "; ".join(f"{p.file}: {p.reason}" for p in problems[:3]) or "there is no picture file at all"
             raise MissingData(f"no usable picture in {printable(problems.root)} ({why})")
         self.labels = torch.tensor(labels, dtype=torch.long)
-        if has_boxes:
+        if boxes_from_mask or any(record.annotation is not None for record in records):
             self.boxes, self.box_classes, self.difficult = boxes, box_classes, difficult or None
+        for key, layer in (layers or {}).items():
+            setattr(self, key, Lazy(partial(self._read_layer, layer), len(self)))
         if whole and self.labels.ndim == 1:
             for missing in sorted(set(range(len(classes))) - set(labels)):
                 problems.add(self.classes[missing], "this class has no usable picture", "class kept, empty")
@@ -148,17 +129,6 @@ class RealDataset(Dataset):
     @property
     def images(self) -> Lazy:
         return Lazy(lambda i: read_picture(self.paths[i]), len(self))
-
-    @property
-    def masks(self) -> Lazy | None:
-        return self._lazy_layer("masks")
-
-    @property
-    def ignore(self) -> Lazy | None:
-        return self._lazy_layer("ignore")
-
-    def _lazy_layer(self, key: str) -> Lazy | None:
-        return Lazy(partial(self._read_layer, self._layers[key]), len(self)) if key in self._layers else None
 
     def _read_layer(self, layer: Callable, index: int) -> torch.Tensor:
         file, size = self._mask_files[index], self.sizes[index]
@@ -201,19 +171,41 @@ def some(items: list, n: int | None) -> list:
     return [items[i] for i in sorted(random.Random(46).sample(range(len(items)), n))]
 
 
-def _examine(record: Record, check: bool, layer, extent: bool) -> tuple[Look, torch.Tensor, object] | Exception:
-    """Look at the picture, the box around its mask (0 or 1) and what is wrong with the mask; an error is returned."""
-    box, wrong = torch.zeros(0, 4), None
+class _Found(NamedTuple):
+    """What looking at one picture told; wrong: (file, reason, action) of every problem."""
+
+    wrong: list[tuple]
+    usable: bool = False
+    size: tuple[int, int] = (0, 0)
+    boxes: torch.Tensor | None = None
+    things: Sequence[Thing] = ()
+    mask: str | None = None
+
+
+def _examine(record: Record, check: bool, layer: Callable | None, extent: bool) -> _Found:
+    """Look at the picture, its boxes, and its mask if `layer` makes one; extent: the box is drawn around the mask."""
+    path, mask_file, things, wrong = record.path, record.mask, [], []
     try:
-        look = look_at(record.path, check)
+        look = look_at(path, check)
     except (PictureError, OSError) as error:
-        return error
+        reason = "is listed and not there" if isinstance(error, FileNotFoundError) else error
+        return _Found([(path, reason, "picture left out")])
+    if printable(path) != path:
+        wrong.append((path, "its name is not UTF-8", "picture used"))
+    if look.note:
+        wrong.append((path, look.note, "picture used"))
+    boxes = torch.zeros(0, 4)
     try:
-        mask = None if layer is None else torch.from_numpy(layer(read_index_map(record.mask, look.size)))
-        if extent and mask.any():
-            box = from_inclusive(masks_to_boxes(mask[None]))
-        elif extent:
-            wrong = "marks no object"
+        mask = None if layer is None else torch.from_numpy(layer(read_index_map(mask_file, look.size)))
+        if extent and not mask.any():
+            raise PictureError("marks no object")
+        if extent:
+            boxes = from_inclusive(masks_to_boxes(mask[None]))
     except (PictureError, OSError) as error:
-        wrong = "is missing" if isinstance(error, FileNotFoundError) else error
-    return look, box, wrong
+        reason = "is missing" if isinstance(error, FileNotFoundError) else error
+        wrong.append((mask_file, reason, "picture used, all of its mask ignored or unlabelled"))
+        mask_file = None
+    if record.annotation is not None:
+        boxes, things, misfits = fit_boxes(record.annotation, look)
+        wrong += [(path, f"its annotation: {reason}", action) for reason, action in misfits]
+    return _Found(wrong, True, look.size, boxes, things, mask_file)

@@ -75,14 +75,13 @@ def open_folders(name: str, root: Path, split: str, problems: Problems, *, check
     records = some(records, n)
     if listing.annotated and not in_a_heap:
         for record in records:
-            record.annotation = listing.read(classes[record.label], record.path, problems, "picture used without boxes")
+            found = listing.read(classes[record.label], record.path, problems, "picture used without boxes")
+            record.annotation = found or Annotation()
             _keep_own_boxes(record, classes, problems)
     for orphan in listing.orphans():
         problems.add(orphan, "belongs to no picture", "file left out")
     classes = [(titles or {}).get(c, c) for c in classes]
-    return RealDataset(
-        name, split, classes, problems, records, check=check, has_boxes=listing.annotated, whole=n is None
-    )
+    return RealDataset(name, split, classes, problems, records, check=check, whole=n is None)
 
 
 def divide(records: list[Record], share: tuple[int, ...], out_of: int = 5) -> list[Record]:
@@ -163,7 +162,7 @@ def _classes_from_boxes(listing: _Listing, pictures: list, problems: Problems) -
 
 def _keep_own_boxes(record: Record, classes: list[str], problems: Problems) -> None:
     """Boxes of the picture's own class; all of them if none carries the name of any class (folders named n02510455)."""
-    things = record.annotation.things if record.annotation else []
+    things = record.annotation.things
     known = {_plain(c): c for c in classes}
     if not any(_plain(t.name) in known for t in things):
         return

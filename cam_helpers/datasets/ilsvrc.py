@@ -48,7 +48,7 @@ def ilsvrc_csv(root: Path, split: str = "val", *, check: bool = True, n: int | N
     for name in sorted(unlisted - {table.name, "README.md"}):
         problems.add(folder / name, "has no row in boxes.csv", "picture left out: its class is unknown")
     records = some(list(records.values()), n)
-    return RealDataset("ilsvrc_csv", split, classes, problems, records, check=check, has_boxes=True, whole=False)
+    return RealDataset("ilsvrc_csv", split, classes, problems, records, check=check, whole=False)
 
 
 def _add(row: dict, folder: Path, class_count: int, records: dict[str, Record]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from torchvision import datasets as torchvision_sets
 from torchvision.models.segmentation import FCN_ResNet50_Weights
 
-from .annotations import read_or_list
+from .annotations import Annotation, read_or_list
 from .base import RealDataset, Record, some
 from .folder import divide, open_folders
 from .problems import MissingData, Problems
@@ -34,8 +34,6 @@ IMAGENETTE_CLASSES = {
     "n03445777": "golf ball",
     "n03888257": "parachute",
 }
-
-
 TRIMAP = {"masks": partial(np.equal, 1), "ignore": partial(np.isin, test_elements=(1, 2), invert=True)}
 
 
@@ -80,10 +78,11 @@ def pets(root: Path, split="trainval", *, boxes="body", download=False, check=Tr
     if boxes == "head":
         for record in records:
             xml = notes / "xmls" / Path(record.path).with_suffix(".xml").name
-            record.annotation = read_or_list(xml, record.path, problems, "picture used without boxes")
+            found = read_or_list(xml, record.path, problems, "picture used without boxes")
+            record.annotation = found or Annotation()
     classes = [names.get(i, f"class {i}") for i in range(max(names, default=-1) + 1)]
-    how = {"check": check, "has_boxes": True, "boxes_from_mask": boxes == "body", "whole": n is None}
-    return RealDataset("pets", split, classes, problems, records, layers=TRIMAP, **how)
+    how = {"check": check, "layers": TRIMAP, "boxes_from_mask": boxes == "body", "whole": n is None}
+    return RealDataset("pets", split, classes, problems, records, **how)
 
 
 def imagenette(root: Path, split="train", *, size="320px", download=False, check=True, n=None) -> RealDataset:
@@ -129,7 +128,7 @@ def voc2007(root: Path, split="trainval", *, download=False, check=True, n=None)
             problems.add(xml, f"has an object {other!r}, which is none of the 20 classes", "box left out")
         annotation.things = [thing for thing in annotation.things if thing.name in VOC_CLASSES]
         records.append(Record(picture, [int(c in found) for c in VOC_CLASSES], annotation))
-    return RealDataset("voc2007", split, VOC_CLASSES, problems, records, check=check, has_boxes=True)
+    return RealDataset("voc2007", split, VOC_CLASSES, problems, records, check=check)
 
 
 def provide(call: str, needed: list[Path], fetch: Callable | bool, source: str, root: Path) -> None:
