@@ -59,7 +59,7 @@ def _members(whole: zipfile.ZipFile | tarfile.TarFile) -> list[tuple]:
         kinds = (0, stat.S_IFREG, stat.S_IFDIR)
         found = [(m, m.filename, m.file_size, stat.S_IFMT(m.external_attr >> 16) in kinds) for m in whole.infolist()]
     else:
-        whole.extraction_filter = tarfile.data_filter
+        whole.extraction_filter = getattr(tarfile, "data_filter", None)  # 3.11.4 and later
         found = [(m, m.name, m.size, m.isfile() or m.isdir()) for m in whole]
     for member, name, _, _ in found:
         setattr(member, "filename" if hasattr(member, "filename") else "name", name.replace("\\", "/"))

@@ -19,7 +19,7 @@ from ..images import PictureError, read_picture
 from .annotations import Annotation, Thing, fit_boxes
 from .checking import look_at, read_index_map
 from .conventions import from_inclusive
-from .problems import MissingData, Problem, Problems, printable
+from .problems import MissingData, Problem, printable
 
 
 @dataclass
@@ -72,32 +72,21 @@ class RealDataset(Dataset):
 
     boxes = box_classes = difficult = masks = ignore = None
 
-    def __init__(
-        self,
-        name: str,
-        split: str,
-        classes: list[str],
-        problems: Problems,
-        records: list[Record],
-        *,
-        check: bool,
-        layers: dict[str, Callable[[np.ndarray], np.ndarray]] | None = None,
-        boxes_from_mask: bool = False,
-        whole: bool = True,
-    ):
+    def __init__(self, name, split, classes, problems, records, *, check, layers=None, mask_boxes=False, whole=True):
         """Look at every picture once, leave out and list what cannot be used, and keep the rest.
 
+        problems         Problems found so far; records: list of Record
         check            False reads headers only (see `look_at`)
-        layers           what the numbers of a label picture mean: "masks" and "ignore", made from uint8 (H, W)
-        boxes_from_mask  the box is the extent of the mask
+        layers           what the numbers of a label picture mean: {"masks": function of uint8 (H, W), "ignore": …}
+        mask_boxes       the box is the extent of the mask
         whole            a class without a picture is worth a line in the list of problems
         """
         self.name, self.split, self.problems = name, split, problems
         self.classes = [printable(c) for c in classes]
         self.paths, self.sizes, self._mask_files = [], [], []
         labels, boxes, box_classes, difficult = [], [], [], []
-        layer = layers["masks"] if layers and (check or boxes_from_mask) else None
-        look = partial(_examine, check=check, layer=layer, extent=boxes_from_mask)
+        layer = layers["masks"] if layers and (check or mask_boxes) else None
+        look = partial(_examine, check=check, layer=layer, extent=mask_boxes)
         bar = {"desc": "checking pictures", "unit": "file", "leave": False, "disable": len(records) < 500}
         for record, found in zip(records, thread_map(look, records, **bar), strict=True):
             for file, reason, action in found.wrong:
@@ -118,7 +107,7 @@ class RealDataset(Dataset):
             why = "; ".join(f"{p.file}: {p.reason}" for p in problems[:3]) or "there is no picture file at all"
             raise MissingData(f"no usable picture in {printable(problems.root)} ({why})")
         self.labels = torch.tensor(labels, dtype=torch.long)
-        if boxes_from_mask or any(record.annotation is not None for record in records):
+        if mask_boxes or any(record.annotation is not None for record in records):
             self.boxes, self.box_classes, self.difficult = boxes, box_classes, difficult or None
         for key, layer in (layers or {}).items():
             setattr(self, key, Lazy(partial(self._read_layer, layer), len(self)))

@@ -105,10 +105,10 @@ class _Listing:
     """All files of a folder: pictures with their class, and annotations by the pictures they may belong to."""
 
     def __init__(self, root: Path, tops: list[Path], classes: list[str]):
-        self.pictures, self._beside, self._shared, self._odd = [], {}, {}, []
+        self.pictures, self._odd, self._found = [], [], {}  # found: (class, or None for any; stem) → annotation
         for name, path in ((c, path) for top in tops for c in classes or [""] for path in _files(top / c)):
             if _is_xml(path):
-                self._beside[name, _stem(path)] = path
+                self._found[name, _stem(path)] = path
             elif _holds_annotations(Path(path).parent):
                 self._odd.append(path)
             else:
@@ -116,21 +116,18 @@ class _Listing:
         for folder in sorted({f for place in {root, *tops} for f in place.iterdir() if _holds_annotations(f)}):
             for path in _files(folder):
                 inner = os.path.relpath(os.path.dirname(path), folder)
-                if not _is_xml(path):
-                    self._odd.append(path)
-                elif inner in classes:
-                    self._beside.setdefault((inner, _stem(path)), path)
+                if _is_xml(path):
+                    self._found.setdefault((inner if inner in classes else None, _stem(path)), path)
                 else:
-                    self._shared.setdefault(_stem(path), path)
-        self.annotated = bool(self._beside or self._shared)
-        self._pairs = {(name, _stem(path)) for name, path in self.pictures}
-        self._count = Counter(_stem(path) for _, path in self.pictures)  # the same name, whatever their class
+                    self._odd.append(path)
+        self.annotated = bool(self._found)
+        self._count = Counter((c, _stem(path)) for name, path in self.pictures for c in (name, None))
 
     def read(self, name: str, path: str, problems: Problems, action: str) -> Annotation | None:
         """The annotation of a picture of class `name`, or None and a line in the list of problems."""
-        shared = self._shared.get(_stem(path))
-        found = self._beside.get((name, _stem(path))) or shared
-        if found and (found != shared or self._count[_stem(path)] == 1):
+        anyones = self._found.get((None, _stem(path)))
+        found = self._found.get((name, _stem(path)), anyones)
+        if found and (found != anyones or self._count[None, _stem(path)] == 1):
             return read_or_list(found, path, problems, action)
         what = "shares its annotation with a picture of the same name" if found else "has no annotation"
         what += "" if _named_like_a_picture(path) else " and no picture's extension"
@@ -138,8 +135,7 @@ class _Listing:
         return None
 
     def orphans(self) -> list[str]:
-        lonely = [p for pair, p in self._beside.items() if pair not in self._pairs]
-        return sorted(self._odd + lonely + [p for stem, p in self._shared.items() if stem not in self._count])
+        return sorted(self._odd + [path for key, path in self._found.items() if key not in self._count])
 
 
 def _classes_from_boxes(listing: _Listing, pictures: list, problems: Problems) -> tuple[list[Record], list[str]]:

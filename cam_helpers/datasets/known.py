@@ -81,7 +81,7 @@ def pets(root: Path, split="trainval", *, boxes="body", download=False, check=Tr
             found = read_or_list(xml, record.path, problems, "picture used without boxes")
             record.annotation = found or Annotation()
     classes = [names.get(i, f"class {i}") for i in range(max(names, default=-1) + 1)]
-    how = {"check": check, "layers": TRIMAP, "boxes_from_mask": boxes == "body", "whole": n is None}
+    how = {"check": check, "layers": TRIMAP, "mask_boxes": boxes == "body", "whole": n is None}
     return RealDataset("pets", split, classes, problems, records, **how)
 
 
