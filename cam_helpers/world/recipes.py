@@ -45,9 +45,9 @@ def data_folder() -> Path:
     raise RecipeError(f"no recipes at {places[0] / 'world'}; run in the course folder or set CAM_DATA")
 
 
-def tasks() -> tuple[str, ...]:
+def tasks(folder: Path | None = None) -> tuple[str, ...]:
     """Names of all recipes."""
-    return tuple(sorted(p.stem for p in (data_folder() / "world").glob("*.yaml")))
+    return tuple(sorted(p.stem for p in ((folder or data_folder()) / "world").glob("*.yaml")))
 
 
 def load_recipe(task: str, folder: Path | None = None) -> Recipe:
@@ -55,8 +55,7 @@ def load_recipe(task: str, folder: Path | None = None) -> Recipe:
     folder = Path(folder or data_folder())
     path = folder / "world" / f"{task}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
-        raise RecipeError(f"there is no task {task!r}; the tasks are: {known}")
+        raise RecipeError(f"there is no task {task!r}; the tasks are: {', '.join(tasks(folder))}")
     values, used = _read(path, folder)
     sprites = library(folder / "sprites")
     from . import DRAWINGS  # the list of drawing functions lives with the package
