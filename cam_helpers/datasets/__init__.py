@@ -6,7 +6,6 @@ ds                           # how many pictures, and everything that was wrong 
 """
 
 import warnings
-from pathlib import Path
 
 from . import ade20k, folder
 from .ade20k import ade20k_scenes
@@ -48,7 +47,7 @@ def open(name: str, root, split: str | None = None, **options) -> RealDataset:
     split = split or splits[0]
     if split not in splits:
         raise ValueError(f"{name} has no split {split!r}; it has {', '.join(splits)}")
-    dataset = opener(Path(root).expanduser().absolute(), split, **options)
+    dataset = opener(root, split, **options)
     if dataset.problems:
         warnings.warn(repr(dataset), stacklevel=2)
     return dataset

@@ -11,7 +11,7 @@ import numpy as np
 from torchvision.datasets.utils import download_url
 
 from .archives import unpack
-from .base import RealDataset, Record, some
+from .base import RealDataset, Record, absolute, some
 from .known import provide, read_lines
 from .problems import Problems
 
@@ -20,13 +20,14 @@ SHA1 = "219e1696abb36c8ba3a3afe7fb2f4b4606a897c7"
 SPLITS = ("training", "validation", "train", "val")
 
 
-def ade20k_scenes(root: Path, split="training", *, download=False, check=True, n=None) -> RealDataset:
+def ade20k_scenes(root, split="training", *, download=False, check=True, n=None) -> RealDataset:
     """ADE20K's SceneParsing archive (0.9 GB): ADEChallengeData2016.zip in `root`, packed or unpacked.
 
     split    "training" ("train") or "validation" ("val")
     labels   the scene (sceneCategories.txt); classes are all scenes of both splits
     masks    uint8 (H, W): 0 = nothing named, k = object_classes[k]; object_classes[0] is "other"
     """
+    root = absolute(root)
     folder = root if (root / "sceneCategories.txt").exists() else root / "ADEChallengeData2016"
     archive = root / "ADEChallengeData2016.zip"
     part, prefix = ("training", "ADE_train") if split.startswith("train") else ("validation", "ADE_val")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -151,6 +153,10 @@ class RealDataset(Dataset):
             shown = self.report().head(50).to_html(index=False)  # which escapes what a file's name may hold
         more = f"<p>… and {len(self.problems) - 50} more in .report()</p>" if len(self.problems) > 50 else ""
         return f"<p>{self!r}</p>{shown}{more}"
+
+
+def absolute(root: str | os.PathLike) -> Path:
+    return Path(root).expanduser().absolute()
 
 
 def some(items: list, n: int | None) -> list:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from .annotations import Annotation, read_or_list
 from .archives import SUFFIXES, unpack
-from .base import RealDataset, Record, some
+from .base import RealDataset, Record, absolute, some
 from .problems import MissingData, Problems, printable
 
 SPLITS = ("all", "train", "val", "test")
@@ -21,7 +21,7 @@ PICTURE_FOLDERS = {"images", "image", "jpegimages"}
 LITTER = {"thumbs.db", "desktop.ini", "__macosx"}  # what other systems leave behind; hidden files likewise
 
 
-def imagefolder(root: Path, split: str = "all", *, check: bool = True, n: int | None = None) -> RealDataset:
+def imagefolder(root, split: str = "all", *, check: bool = True, n: int | None = None) -> RealDataset:
     """Open a folder of pictures, or a zip or tar archive of one (unpacked beside it).
 
     root/cat/*.jpg, root/dog/*.png …               the folder's name is the class
@@ -33,6 +33,7 @@ def imagefolder(root: Path, split: str = "all", *, check: bool = True, n: int | 
     picture of one class, boxes of another class are left out and listed. split "train", "val" or "test" takes the
     folder of that name; without such folders three, one and one of every five pictures of each class, by name.
     """
+    root = absolute(root)
     archive, suffix = root, next((s for s in SUFFIXES if root.name.lower().endswith(s)), "")
     if suffix and archive.is_file():
         root = root.with_name(root.name[: -len(suffix)])

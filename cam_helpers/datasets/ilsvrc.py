@@ -8,13 +8,13 @@ from pathlib import Path
 from torchvision.models import ResNet18_Weights
 
 from .annotations import Annotation, Thing
-from .base import RealDataset, Record, some
+from .base import RealDataset, Record, absolute, some
 from .problems import MissingData, Problems
 
 COLUMNS = ("image", "class_index", "orig_w", "orig_h", "x0", "y0", "x1", "y1")
 
 
-def ilsvrc_csv(root: Path, split: str = "val", *, check: bool = True, n: int | None = None) -> RealDataset:
+def ilsvrc_csv(root, split: str = "val", *, check: bool = True, n: int | None = None) -> RealDataset:
     """Pictures in root/images (or root), boxes in root/boxes.csv: one row a box, with a header. Nothing is downloaded.
 
     image            file name
@@ -25,6 +25,7 @@ def ilsvrc_csv(root: Path, split: str = "val", *, check: bool = True, n: int | N
 
     The pictures may have been resized, also out of proportion: boxes are scaled from orig_w×orig_h to what is there.
     """
+    root = absolute(root)
     table = root / "boxes.csv"
     if not table.exists():
         raise MissingData(

@@ -17,7 +17,7 @@ from torchvision import datasets as torchvision_sets
 from torchvision.models.segmentation import FCN_ResNet50_Weights
 
 from .annotations import Annotation, read_or_list
-from .base import RealDataset, Record, some
+from .base import RealDataset, Record, absolute, some
 from .folder import divide, open_folders
 from .problems import MissingData, Problems
 
@@ -37,7 +37,7 @@ IMAGENETTE_CLASSES = {
 TRIMAP = {"masks": partial(np.equal, 1), "ignore": partial(np.isin, test_elements=(1, 2), invert=True)}
 
 
-def pets(root: Path, split="trainval", *, boxes="body", download=False, check=True, n=None) -> RealDataset:
+def pets(root, split="trainval", *, boxes="body", download=False, check=True, n=None) -> RealDataset:
     """Oxford-IIIT Pet: 37 breeds, a mask of every animal, 0.8 GB.
 
     split  "trainval" or "test" as published; "train" and "val" are four and one of every five of trainval.
@@ -50,6 +50,7 @@ def pets(root: Path, split="trainval", *, boxes="body", download=False, check=Tr
     if (split, boxes) == ("test", "head"):
         raise ValueError('head boxes were published for trainval only: take boxes="body", or another split')
     published = split if split == "test" else "trainval"
+    root = absolute(root)
     folder = root / "oxford-iiit-pet"
     notes = folder / "annotations"
     provide(
@@ -85,11 +86,12 @@ def pets(root: Path, split="trainval", *, boxes="body", download=False, check=Tr
     return RealDataset("pets", split, classes, problems, records, **how)
 
 
-def imagenette(root: Path, split="train", *, size="320px", download=False, check=True, n=None) -> RealDataset:
+def imagenette(root, split="train", *, size="320px", download=False, check=True, n=None) -> RealDataset:
     """Imagenette: ten ImageNet classes, easy to tell apart; no boxes.
 
     size  of the shorter side: "160px" (0.1 GB), "320px" (0.3 GB), "full" (1.5 GB).
     """
+    root = absolute(root)
     folder = root / {"full": "imagenette2", "320px": "imagenette2-320", "160px": "imagenette2-160"}[size]
     provide(
         f"datasets.open('imagenette', {str(root)!r}, {split!r}, size={size!r}, download=True)",
@@ -101,11 +103,12 @@ def imagenette(root: Path, split="train", *, size="320px", download=False, check
     return open_folders("imagenette", folder, split, Problems(folder), check=check, n=n, titles=IMAGENETTE_CLASSES)
 
 
-def voc2007(root: Path, split="trainval", *, download=False, check=True, n=None) -> RealDataset:
+def voc2007(root, split="trainval", *, download=False, check=True, n=None) -> RealDataset:
     """PASCAL VOC 2007: 20 classes, several to a picture (labels are 0/1), all objects with boxes; 0.4 GB a download.
 
     split  "train", "val", "trainval" or "test". Objects marked as difficult count; `difficult` tells which they are.
     """
+    root = absolute(root)
     folder = root / "VOCdevkit" / "VOC2007"
     listed = folder / "ImageSets" / "Main" / f"{split}.txt"
     provide(
