@@ -7,11 +7,10 @@ ds                           # how many pictures, and everything that was wrong 
 
 import warnings
 
-from .ade20k import SPLITS as _ADE_SPLITS
+from . import ade20k, folder
 from .ade20k import ade20k_scenes
 from .archives import unpack
 from .base import RealDataset
-from .folder import SPLITS as _FOLDER_SPLITS
 from .folder import imagefolder
 from .ilsvrc import ilsvrc_csv
 from .known import imagenette, pets, voc2007
@@ -24,8 +23,8 @@ FORMATS = {
     "pets": (pets, ("trainval", "test", "train", "val")),
     "imagenette": (imagenette, ("train", "val")),
     "voc2007": (voc2007, ("trainval", "test", "train", "val")),
-    "imagefolder": (imagefolder, _FOLDER_SPLITS),
-    "ade20k_scenes": (ade20k_scenes, tuple(_ADE_SPLITS)),
+    "imagefolder": (imagefolder, folder.SPLITS),
+    "ade20k_scenes": (ade20k_scenes, ade20k.SPLITS),
     "ilsvrc_csv": (ilsvrc_csv, ("val",)),
 }
 

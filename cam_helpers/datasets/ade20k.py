@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from torchvision.datasets.utils import download_url
 
 from .archives import unpack
-from .base import RealDataset, Record, assemble, some
-from .known import absolute, provide
+from .base import RealDataset, Record, absolute, some
+from .known import provide, read_lines
 from .problems import Problems
 
 URL = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip"
 SHA1 = "219e1696abb36c8ba3a3afe7fb2f4b4606a897c7"
-SPLITS = {"training": "training", "validation": "validation", "train": "training", "val": "validation"}
+SPLITS = ("training", "validation", "train", "val")
 
 
 def ade20k_scenes(root, split="training", *, download=False, check=True, n=None) -> RealDataset:
@@ -28,66 +30,50 @@ def ade20k_scenes(root, split="training", *, download=False, check=True, n=None)
     root = absolute(root)
     folder = root if (root / "sceneCategories.txt").exists() else root / "ADEChallengeData2016"
     archive = root / "ADEChallengeData2016.zip"
-    part = SPLITS[split]
+    part, prefix = ("training", "ADE_train") if split.startswith("train") else ("validation", "ADE_val")
+    listed, images = folder / "sceneCategories.txt", folder / "images" / part
     problems = Problems(folder)
     if not folder.exists() and archive.exists():
         problems += unpack(archive, folder)
     provide(
-        root,
-        [folder / "sceneCategories.txt", folder / "images" / part],
-        download,
-        lambda: _fetch(root, archive, folder, problems),
         f"datasets.open('ade20k_scenes', {str(root)!r}, {split!r}, download=True)",
+        [listed, images],
+        download and partial(_fetch, archive, folder, problems),
         f"{URL}, unpacked in {root}",
+        root,
     )
-    scenes = {}
-    for number, line in enumerate(_lines(folder / "sceneCategories.txt"), 1):
-        words = line.split()
-        if len(words) == 2:
-            scenes[words[0]] = words[1]
-        elif words:
-            problems.add(folder / "sceneCategories.txt", f"line {number} is not a picture and a scene", "line left out")
+    scenes = dict(read_lines(listed, r"(\S+)\s+(\S+)", "a picture and a scene", problems))
     classes = sorted(set(scenes.values()))
-    number = {name: i for i, name in enumerate(classes)}
     records = []
-    for picture in sorted(p for p in (folder / "images" / part).iterdir() if not p.name.startswith(".")):
-        if picture.stem not in scenes:
+    for picture in sorted(p for p in images.iterdir() if not p.name.startswith(".")):
+        if picture.stem in scenes:
+            mask = folder / "annotations" / part / f"{picture.stem}.png"
+            records.append(Record(str(picture), classes.index(scenes[picture.stem]), mask=str(mask)))
+        else:
             problems.add(picture, "has no scene in sceneCategories.txt", "picture left out")
-            continue
-        mask = folder / "annotations" / part / f"{picture.stem}.png"
-        records.append(Record(str(picture), number[scenes[picture.stem]], mask=str(mask)))
     present = {Path(r.path).stem for r in records}
-    prefix = {"training": "ADE_train", "validation": "ADE_val"}[part]
     for name in sorted(s for s in set(scenes) - present if s.startswith(prefix)):
-        problems.add(folder / "images" / part / f"{name}.jpg", "is listed and not there", "picture left out")
-    dataset = RealDataset("ade20k_scenes", split, [c.replace("_", " ") for c in classes], problems)
-    dataset.object_classes = _objects(folder / "objectInfo150.txt", problems)
-    return assemble(dataset, some(records, n), check=check, has_boxes=False, decode_mask=_as_it_is, whole=False)
-
-
-def _as_it_is(numbers: np.ndarray) -> dict[str, np.ndarray]:
-    return {"masks": numbers}
+        problems.add(images / f"{name}.jpg", "is listed and not there", "picture left out")
+    objects = _objects(folder / "objectInfo150.txt", problems)
+    classes, layers = [c.replace("_", " ") for c in classes], {"masks": np.asarray}
+    how = {"check": check, "layers": layers, "whole": False}
+    dataset = RealDataset("ade20k_scenes", split, classes, problems, some(records, n), **how)
+    dataset.object_classes = objects
+    return dataset
 
 
 def _objects(path: Path, problems: Problems) -> list[str]:
     """The 150 names: the last column, between tabs, of the lines that begin with a number."""
-    names = ["other"] + [f"object {k}" for k in range(1, 151)]
-    rows = [line.split("\t") for line in _lines(path)] if path.exists() else []
-    known = {int(row[0]): row[-1].strip() for row in rows if len(row) > 1 and row[0].strip().isdecimal()}
-    for k in set(known) & set(range(1, 151)):
-        names[k] = known[k]
+    text = path.read_text("utf-8", "backslashreplace") if path.exists() else ""
+    known = {int(k): name.strip() for k, name in re.findall(r"^ *(\d+) *\t(?:.*\t)?(.*)$", text, re.MULTILINE)}
     if not known:
         problems.add(path, "is missing or has no table of names", "objects go without names")
-    return names
+    return ["other"] + [known.get(k, f"object {k}") for k in range(1, 151)]
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text("utf-8", "backslashreplace").splitlines()
-
-
-def _fetch(root: Path, archive: Path, folder: Path, problems: Problems) -> None:
+def _fetch(archive: Path, folder: Path, problems: Problems) -> None:
     if not archive.exists():
-        download_url(URL, str(root), archive.name)
+        download_url(URL, str(archive.parent), archive.name)
         with archive.open("rb") as file:
             found = hashlib.file_digest(file, "sha1").hexdigest()
         if found != SHA1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import tarfile
 import tempfile
@@ -31,14 +30,19 @@ def unpack(archive: str | os.PathLike, folder: str | os.PathLike, max_bytes: int
         room = Path(temporary, "room")
         room.mkdir()
         try:
-            if zipfile.is_zipfile(archive):
-                with zipfile.ZipFile(archive) as whole:
-                    members = [(m, m.filename, m.file_size, _kind_in_zip(m)) for m in whole.infolist()]
-                    _write(members, whole.open, room, max_bytes, archive, problems)
-            else:
-                with tarfile.open(archive) as whole:
-                    members = [(m, m.name, m.size, _kind_in_tar(m)) for m in whole]
-                    _write(members, whole.extractfile, room, max_bytes, archive, problems)
+            with zipfile.ZipFile(archive) if zipfile.is_zipfile(archive) else tarfile.open(archive) as whole:
+                members = _members(whole)
+                if sum(size for _, _, size, _ in members) > max_bytes:
+                    limit = f"{max_bytes / 2**30:g} GiB"
+                    raise ValueError(f"{archive} would unpack to more than {limit}: pass a larger max_bytes")
+                for member, name, _, plain in members:
+                    parts = name.replace("\\", "/").split("/")
+                    if not parts[0] or ".." in parts or ":" in parts[0]:
+                        problems.add(archive, f"member {name} has a path outside its folder", "member left out")
+                    elif not plain:
+                        problems.add(archive, f"member {name} is a link or a device", "member left out")
+                    else:
+                        whole.extract(member, room)
         except FileNotFoundError:
             raise
         except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError) as error:
@@ -49,31 +53,14 @@ def unpack(archive: str | os.PathLike, folder: str | os.PathLike, max_bytes: int
     return problems
 
 
-def _write(members, reader, room: Path, max_bytes: int, archive: Path, problems: Problems) -> None:
-    if sum(size for _, _, size, _ in members) > max_bytes:
-        raise ValueError(f"{archive} would unpack to more than {max_bytes / 2**30:g} GiB: pass a larger max_bytes")
-    for member, name, size, kind in members:
-        parts = name.replace("\\", "/").split("/")
-        if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
-            problems.add(archive, f"member {name} has a path outside its folder", "member left out")
-        elif kind == "other":
-            problems.add(archive, f"member {name} is a link or a device", "member left out")
-        else:
-            target = room.joinpath(*parts)
-            (target if kind == "folder" else target.parent).mkdir(parents=True, exist_ok=True)
-            if kind == "file":
-                with reader(member) as source, target.open("wb") as copy:
-                    shutil.copyfileobj(source, copy)
-                if target.stat().st_size != size:
-                    raise ValueError(f"{archive} is damaged at {name}: fetch it again")
-
-
-def _kind_in_zip(member: zipfile.ZipInfo) -> str:
-    if member.is_dir():
-        return "folder"
-    mode = stat.S_IFMT(member.external_attr >> 16)
-    return "file" if mode in (0, stat.S_IFREG) else "other"
-
-
-def _kind_in_tar(member: tarfile.TarInfo) -> str:
-    return "folder" if member.isdir() else "file" if member.isfile() else "other"
+def _members(whole: zipfile.ZipFile | tarfile.TarFile) -> list[tuple]:
+    """(member, its name, its size, whether it is a file or a folder) of all. A backslash, as in some zips, divides."""
+    if isinstance(whole, zipfile.ZipFile):
+        kinds = (0, stat.S_IFREG, stat.S_IFDIR)
+        found = [(m, m.filename, m.file_size, stat.S_IFMT(m.external_attr >> 16) in kinds) for m in whole.infolist()]
+    else:
+        whole.extraction_filter = getattr(tarfile, "data_filter", None)  # 3.11.4 and later
+        found = [(m, m.name, m.size, m.isfile() or m.isdir()) for m in whole]
+    for member, name, _, _ in found:
+        setattr(member, "filename" if hasattr(member, "filename") else "name", name.replace("\\", "/"))
+    return found

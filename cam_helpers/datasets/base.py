@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from torch.utils.data import Dataset
+from torchvision.ops import masks_to_boxes
+from tqdm.contrib.concurrent import thread_map
 
-from ..images import read_picture
-from .annotations import Annotation, fit_boxes
-from .checking import look_at, look_at_all, read_index_map
-from .problems import MissingData, Problems, printable
+from ..images import PictureError, read_picture
+from .annotations import Annotation, Thing, fit_boxes
+from .checking import look_at, read_index_map
+from .conventions import from_inclusive
+from .problems import MissingData, Problem, printable
 
 
 @dataclass
 class Record:
-    """One picture as a format's reader found it: nothing opened yet but the annotation.
+    """One picture as a format's reader found it: nothing opened yet but the annotation (None: the set has no boxes).
 
-    label: class index, or 0/1 for every class. box_classes: class index of every box in the annotation (None: label).
+    label: class index, also of all boxes; or 0/1 for every class, then the boxes' names tell their classes.
     """
 
     path: str
     label: int | list[int]
     annotation: Annotation | None = None
-    box_classes: list[int] | None = None
     mask: str | None = None
 
 
@@ -68,13 +74,57 @@ class RealDataset(Dataset):
 
     boxes = box_classes = difficult = masks = ignore = None
 
-    def __init__(self, name: str, split: str, classes: list[str], problems: Problems):
-        self.name, self.split, self.classes, self.problems = name, split, classes, problems
-        self.paths, self.sizes, self.labels = [], [], torch.zeros(0, dtype=torch.long)
+    def __init__(self, name, split, classes, problems, records, *, check, layers=None, mask_boxes=False, whole=True):
+        """Look at every picture once, leave out and list what cannot be used, and keep the rest.
+
+        problems         Problems found so far; records: list of Record
+        check            False reads headers only (see `look_at`)
+        layers           what the numbers of a label picture mean: {"masks": function of uint8 (H, W), "ignore": …}
+        mask_boxes       the box is the extent of the mask
+        whole            a class without a picture is worth a line in the list of problems
+        """
+        self.name, self.split, self.problems = name, split, problems
+        self.classes = [printable(c) for c in classes]
+        self.paths, self.sizes, self._mask_files = [], [], []
+        labels, boxes, box_classes, difficult = [], [], [], []
+        layer = layers["masks"] if layers and (check or mask_boxes) else None
+        look = partial(_examine, check=check, layer=layer, extent=mask_boxes)
+        bar = {"desc": "checking pictures", "unit": "file", "leave": False, "disable": len(records) < 500}
+        for record, found in zip(records, thread_map(look, records, **bar), strict=True):
+            for file, reason, action in found.wrong:
+                problems.add(file, reason, action)
+            if not found.usable:
+                continue
+            self.paths.append(record.path)
+            self.sizes.append(found.size)
+            self._mask_files.append(found.mask)
+            labels.append(record.label)
+            boxes.append(found.boxes)
+            if isinstance(record.label, int):
+                box_classes.append(torch.full((len(found.boxes),), record.label))
+            else:
+                box_classes.append(torch.tensor([classes.index(t.name) for t in found.things], dtype=torch.long))
+                difficult.append(torch.tensor([t.difficult for t in found.things], dtype=torch.bool))
+        if not labels:
+            why = "; ".join(f"{p.file}: {p.reason}" for p in problems[:3]) or "there is no picture file at all"
+            raise MissingData(f"no usable picture in {printable(problems.root)} ({why})")
+        self.labels = torch.tensor(labels, dtype=torch.long)
+        if mask_boxes or any(record.annotation is not None for record in records):
+            self.boxes, self.box_classes, self.difficult = boxes, box_classes, difficult or None
+        for key, layer in (layers or {}).items():
+            setattr(self, key, Lazy(partial(self._read_layer, layer), len(self)))
+        if whole and self.labels.ndim == 1:
+            for missing in sorted(set(range(len(classes))) - set(labels)):
+                problems.add(self.classes[missing], "this class has no usable picture", "class kept, empty")
 
     @property
     def images(self) -> Lazy:
         return Lazy(lambda i: read_picture(self.paths[i]), len(self))
+
+    def _read_layer(self, layer: Callable, index: int) -> torch.Tensor:
+        file, size = self._mask_files[index], self.sizes[index]
+        # without a usable file number 0 everywhere: nothing is known about any pixel
+        return torch.from_numpy(layer(read_index_map(file, size) if file else np.zeros(size, np.uint8)))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -89,7 +139,7 @@ class RealDataset(Dataset):
 
     def report(self) -> pd.DataFrame:
         """Every problem that was found: file, reason, action. Empty when all is well."""
-        return self.problems.table()
+        return pd.DataFrame(list(self.problems), columns=list(Problem._fields))
 
     def __repr__(self) -> str:
         found = len(self.problems)
@@ -105,72 +155,8 @@ class RealDataset(Dataset):
         return f"<p>{self!r}</p>{shown}{more}"
 
 
-def assemble(
-    dataset: RealDataset,
-    records: list[Record],
-    *,
-    check: bool,
-    has_boxes: bool,
-    decode_mask: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None,
-    boxes_from_mask: bool = False,
-    whole: bool = True,
-) -> RealDataset:
-    """Look at every picture once, leave out and list what cannot be used, and fill the dataset with the rest.
-
-    check            False reads headers only (see `look_at`)
-    has_boxes        the set has boxes, even if one picture or another has none
-    decode_mask      what a label picture's numbers mean: {"masks": …, "ignore": …}
-    boxes_from_mask  the box is the extent of the mask
-    whole            a class without a picture is worth a line in the list of problems
-    """
-    problems = dataset.problems
-    read = decode_mask is not None and (check or boxes_from_mask)
-    found = look_at_all(lambda record: _examine(record, check, decode_mask if read else None, boxes_from_mask), records)
-    labels, boxes, box_classes, difficult, masks = [], [], [], [], []
-    for record, result in zip(records, found, strict=True):
-        if isinstance(result, Exception):
-            gone = isinstance(result, FileNotFoundError)
-            problems.add(record.path, "is listed and not there" if gone else result, "picture left out")
-            continue
-        look, extent, mask_error = result
-        if printable(record.path) != record.path:
-            problems.add(record.path, "its name is not UTF-8", "picture used")
-        if look.note:
-            problems.add(record.path, look.note, "picture used")
-        if mask_error:
-            problems.add(record.mask, mask_error, "picture used, all of its mask ignored or unlabelled")
-        fitted, kept, hard = torch.zeros(0, 4), [], []
-        if extent is not None:
-            fitted, kept, hard = extent, range(len(extent)), [False]
-        elif record.annotation is not None:
-            hard = record.annotation.difficult
-            fitted, kept, wrong = fit_boxes(record.annotation, look)
-            for reason, action in wrong:
-                problems.add(record.path, f"its annotation: {reason}", action)
-        owners = record.box_classes or [record.label] * (max(kept, default=0) + 1)
-        dataset.paths.append(record.path)
-        dataset.sizes.append(look.size)
-        labels.append(record.label)
-        boxes.append(fitted)
-        box_classes.append(torch.tensor([owners[k] for k in kept], dtype=torch.long))
-        difficult.append(torch.tensor([hard[k] for k in kept], dtype=torch.bool))
-        masks.append(None if mask_error else record.mask)
-    if not labels:
-        why = "; ".join(f"{p.file}: {p.reason}" for p in problems[:3]) or "there is no picture file at all"
-        raise MissingData(f"no usable picture in {printable(str(problems.root))} ({why})")
-    dataset.labels = torch.tensor(labels, dtype=torch.long)
-    if has_boxes:
-        dataset.boxes, dataset.box_classes = boxes, box_classes
-        if dataset.labels.ndim == 2:
-            dataset.difficult = difficult
-    if decode_mask is not None:
-        layers = decode_mask(np.zeros((1, 1), np.uint8))
-        for key in layers:
-            setattr(dataset, key, Lazy(_MaskReader(key, masks, dataset.sizes, decode_mask), len(masks)))
-    if whole and dataset.labels.ndim == 1:
-        for missing in sorted(set(range(len(dataset.classes))) - set(dataset.labels.tolist())):
-            problems.add(dataset.classes[missing], "this class has no usable picture", "class kept, empty")
-    return dataset
+def absolute(root: str | os.PathLike) -> Path:
+    return Path(root).expanduser().absolute()
 
 
 def some(items: list, n: int | None) -> list:
@@ -180,37 +166,41 @@ def some(items: list, n: int | None) -> list:
     return [items[i] for i in sorted(random.Random(46).sample(range(len(items)), n))]
 
 
-def _examine(record: Record, decode: bool, decode_mask, boxes_from_mask: bool):
-    """Look at the picture, its mask's extent (1 or 0 boxes) and what is wrong with the mask."""
-    look = look_at(record.path, decode)
-    if decode_mask is None:
-        return look, None, None
+class _Found(NamedTuple):
+    """What looking at one picture told; wrong: (file, reason, action) of every problem."""
+
+    wrong: list[tuple]
+    usable: bool = False
+    size: tuple[int, int] = (0, 0)
+    boxes: torch.Tensor | None = None
+    things: Sequence[Thing] = ()
+    mask: str | None = None
+
+
+def _examine(record: Record, check: bool, layer: Callable | None, extent: bool) -> _Found:
+    """Look at the picture, its boxes, and its mask if `layer` makes one; extent: the box is drawn around the mask."""
+    path, mask_file, things, wrong = record.path, record.mask, [], []
     try:
-        mask = decode_mask(read_index_map(record.mask, look.size))["masks"]
-    except (ValueError, OSError, TypeError) as error:
+        look = look_at(path, check)
+    except (PictureError, OSError) as error:
+        reason = "is listed and not there" if isinstance(error, FileNotFoundError) else error
+        return _Found([(path, reason, "picture left out")])
+    if printable(path) != path:
+        wrong.append((path, "its name is not UTF-8", "picture used"))
+    if look.note:
+        wrong.append((path, look.note, "picture used"))
+    boxes = torch.zeros(0, 4)
+    try:
+        mask = None if layer is None else torch.from_numpy(layer(read_index_map(mask_file, look.size)))
+        if extent and not mask.any():
+            raise PictureError("marks no object")
+        if extent:
+            boxes = from_inclusive(masks_to_boxes(mask[None]))
+    except (PictureError, OSError) as error:
         reason = "is missing" if isinstance(error, FileNotFoundError) else error
-        return look, torch.zeros(0, 4) if boxes_from_mask else None, reason
-    if not boxes_from_mask:
-        return look, None, None
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return look, torch.zeros(0, 4), "marks no object"
-    extent = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
-    return look, torch.tensor([[float(v) for v in extent]]), None
-
-
-@dataclass
-class _MaskReader:
-    """Makes mask number i; a class of its own so that the dataset can travel to worker processes."""
-
-    key: str
-    files: list
-    sizes: list
-    decode: Callable
-
-    def __call__(self, index: int) -> torch.Tensor:
-        if self.files[index] is None:  # number 0: nothing is known about any pixel
-            numbers = np.zeros(self.sizes[index], np.uint8)
-        else:
-            numbers = read_index_map(self.files[index], self.sizes[index])
-        return torch.from_numpy(self.decode(numbers)[self.key])
+        wrong.append((mask_file, reason, "picture used, all of its mask ignored or unlabelled"))
+        mask_file = None
+    if record.annotation is not None:
+        boxes, things, misfits = fit_boxes(record.annotation, look)
+        wrong += [(path, f"its annotation: {reason}", action) for reason, action in misfits]
+    return _Found(wrong, True, look.size, boxes, things, mask_file)

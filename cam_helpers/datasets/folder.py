@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
-from .annotations import Annotation, AnnotationError, read_voc_xml
+from .annotations import Annotation, read_or_list
 from .archives import SUFFIXES, unpack
-from .base import RealDataset, Record, assemble, some
+from .base import RealDataset, Record, absolute, some
 from .problems import MissingData, Problems, printable
 
 SPLITS = ("all", "train", "val", "test")
@@ -31,51 +33,56 @@ def imagefolder(root, split: str = "all", *, check: bool = True, n: int | None =
     picture of one class, boxes of another class are left out and listed. split "train", "val" or "test" takes the
     folder of that name; without such folders three, one and one of every five pictures of each class, by name.
     """
-    root = Path(root).expanduser().absolute()
+    root = absolute(root)
+    archive, suffix = root, next((s for s in SUFFIXES if root.name.lower().endswith(s)), "")
+    if suffix and archive.is_file():
+        root = root.with_name(root.name[: -len(suffix)])
     problems = Problems(root)
-    suffix = next((s for s in SUFFIXES if root.name.lower().endswith(s)), "")
-    if suffix and root.is_file():
-        archive, root = root, root.with_name(root.name[: -len(suffix)])
-        problems = Problems(root)
-        if not root.exists():
-            problems += unpack(archive, root)
+    if archive != root and not root.exists():
+        problems += unpack(archive, root)
     if not root.is_dir():
         raise MissingData(
             f"there is no folder {printable(str(root))}: give the folder that holds one folder of pictures per class"
         )
+    return open_folders("imagefolder", root, split, problems, check=check, n=n)
+
+
+def open_folders(name: str, root: Path, split: str, problems: Problems, *, check, n, titles=None) -> RealDataset:
+    """`imagefolder` for a folder that is there; titles: what to call the classes instead of their folders' names."""
     base = root
     if len(found := _classes(root)) == 1 and found[0].lower() in PICTURE_FOLDERS and _classes(root / found[0]):
         base = root / found[0]
     ready = [s for s in SPLITS[1:] if any(_classes(base / s))]
-    if ready and split != "all" and split not in ready:
+    if ready and split not in ("all", *ready):
         raise ValueError(f"{printable(str(root))} has no folder for {split!r}; it has {', '.join(ready)}")
     tops = [base / s for s in ready] or [base]
     classes = sorted({c for top in tops for c in _classes(top)})
-    flat = not classes or {c.lower() for c in classes} <= PICTURE_FOLDERS
     for stray in _files(base, deep=False) if classes else []:
         if _named_like_a_picture(stray):  # a licence or a list may lie here
             problems.add(stray, "lies in no folder of pictures", "file left out")
-    dataset = RealDataset("imagefolder", split, [], problems)
     listing = _Listing(root, tops, classes)  # of all splits: annotations may be shared
+    pictures = listing.pictures
     if ready and split != "all":
-        own = os.path.join(base / split, "")
-        listing.pictures = [(name, path) for name, path in listing.pictures if path.startswith(own)]
-    if flat:
-        records, names = _flat_records(listing, root.name, problems)
+        pictures = [(c, path) for c, path in pictures if path.startswith(os.path.join(base / split, ""))]
+    in_a_heap = {c.lower() for c in classes} <= PICTURE_FOLDERS
+    if not in_a_heap:
+        records = [Record(path, classes.index(c)) for c, path in pictures]
+    elif listing.annotated:
+        records, classes = _classes_from_boxes(listing, pictures, problems)
     else:
-        records = [Record(path, classes.index(name)) for name, path in listing.pictures]
-        names = classes
+        records, classes = [Record(path, 0) for _, path in pictures], [root.name]
     if not ready and split != "all":
-        share = {"train": (2, 3, 4), "val": (0,), "test": (1,)}[split]
-        records = divide(records, share)
+        records = divide(records, {"train": (2, 3, 4), "val": (0,), "test": (1,)}[split])
     records = some(records, n)
-    if not flat:
+    if listing.annotated and not in_a_heap:
         for record in records:
-            _annotate(record, listing, classes, problems)
+            found = listing.read(classes[record.label], record.path, problems, "picture used without boxes")
+            record.annotation = found or Annotation()
+            _keep_own_boxes(record, classes, problems)
     for orphan in listing.orphans():
         problems.add(orphan, "belongs to no picture", "file left out")
-    dataset.classes = [printable(name) for name in names]
-    return assemble(dataset, records, check=check, has_boxes=listing.annotated, whole=n is None)
+    classes = [(titles or {}).get(c, c) for c in classes]
+    return RealDataset(name, split, classes, problems, records, check=check, whole=n is None)
 
 
 def divide(records: list[Record], share: tuple[int, ...], out_of: int = 5) -> list[Record]:
@@ -87,11 +94,11 @@ def divide(records: list[Record], share: tuple[int, ...], out_of: int = 5) -> li
     def key(record):
         return hashlib.sha256(os.fsencode(os.path.basename(record.path))).digest(), record.path
 
-    dealt, kept = {}, set()
+    dealt, kept = Counter(), set()
     for record in sorted(records, key=key):
-        place = dealt[record.label] = dealt.get(record.label, -1) + 1
-        if place % out_of in share:
+        if dealt[record.label] % out_of in share:
             kept.add(record.path)
+        dealt[record.label] += 1
     return [record for record in records if record.path in kept]
 
 
@@ -99,61 +106,50 @@ class _Listing:
     """All files of a folder: pictures with their class, and annotations by the pictures they may belong to."""
 
     def __init__(self, root: Path, tops: list[Path], classes: list[str]):
-        self.pictures, self._beside, self._shared, self._odd = [], {}, {}, []
-        self._pairs, self._count = set(), {}  # pictures with the same name, whatever their class
-        for top in tops:
-            for name in classes or [""]:
-                for path in _files(top / name):
-                    self._sort_in(name, path)
+        self.pictures, self._odd, self._found = [], [], {}  # found: (class, or None for any; stem) → annotation
+        for name, path in ((c, path) for top in tops for c in classes or [""] for path in _files(top / c)):
+            if _is_xml(path):
+                self._found[name, _stem(path)] = path
+            elif _holds_annotations(Path(path).parent):
+                self._odd.append(path)
+            else:
+                self.pictures.append((name, path))
         for folder in sorted({f for place in {root, *tops} for f in place.iterdir() if _holds_annotations(f)}):
             for path in _files(folder):
-                stem, inner = _stem(path), os.path.relpath(os.path.dirname(path), folder)
-                if not path.lower().endswith(".xml"):
-                    self._odd.append(path)
-                elif inner in classes:
-                    self._beside.setdefault((inner, stem), path)
+                inner = os.path.relpath(os.path.dirname(path), folder)
+                if _is_xml(path):
+                    self._found.setdefault((inner if inner in classes else None, _stem(path)), path)
                 else:
-                    self._shared.setdefault(stem, path)
+                    self._odd.append(path)
+        self.annotated = bool(self._found)
+        self._count = Counter((c, _stem(path)) for name, path in self.pictures for c in (name, None))
 
-    def _sort_in(self, name: str, path: str) -> None:
-        if path.lower().endswith(".xml"):
-            self._beside[name, _stem(path)] = path
-        elif _holds_annotations(Path(path).parent):
-            self._odd.append(path)
-        else:
-            self.pictures.append((name, path))
-            self._pairs.add((name, _stem(path)))
-            self._count[_stem(path)] = self._count.get(_stem(path), 0) + 1
-
-    @property
-    def annotated(self) -> bool:
-        return bool(self._beside or self._shared)
-
-    def annotation_of(self, name: str, path: str) -> str | None:
-        """The annotation's path, "" if several pictures claim it, None if there is none."""
-        stem = _stem(path)
-        found = self._beside.get((name, stem)) or self._shared.get(stem)
-        return "" if found and found == self._shared.get(stem) and self._count[stem] > 1 else found
+    def read(self, name: str, path: str, problems: Problems, action: str) -> Annotation | None:
+        """The annotation of a picture of class `name`, or None and a line in the list of problems."""
+        anyones = self._found.get((None, _stem(path)))
+        found = self._found.get((name, _stem(path)), anyones)
+        if found and (found != anyones or self._count[None, _stem(path)] == 1):
+            return read_or_list(found, path, problems, action)
+        what = "shares its annotation with a picture of the same name" if found else "has no annotation"
+        what += "" if _named_like_a_picture(path) else " and no picture's extension"
+        problems.add(path, what, action)
+        return None
 
     def orphans(self) -> list[str]:
-        lonely = [p for pair, p in self._beside.items() if pair not in self._pairs]
-        return sorted(self._odd + lonely + [p for stem, p in self._shared.items() if stem not in self._count])
+        return sorted(self._odd + [path for key, path in self._found.items() if key not in self._count])
 
 
-def _flat_records(listing: _Listing, folder: str, problems: Problems) -> tuple[list[Record], list[str]]:
-    """Pictures in one heap: their class is what their annotation says, or the folder's name if none has any."""
-    if not listing.annotated:
-        return [Record(path, 0) for _, path in listing.pictures], [folder]
-    records, names = [], []
-    for name, path in listing.pictures:
-        annotation = _read(listing.annotation_of(name, path), path, problems, "picture left out: its class is unknown")
-        if annotation is not None and annotation.names:
-            area = [abs((c[2] - c[0]) * (c[3] - c[1])) for c in annotation.corners]
-            largest = max(range(len(area)), key=lambda i, area=area: area[i] if area[i] == area[i] else -1)
-            names.append(annotation.names[largest])
+def _classes_from_boxes(listing: _Listing, pictures: list, problems: Problems) -> tuple[list[Record], list[str]]:
+    """Pictures in one heap: their class is what their annotation calls the largest object."""
+    records, names, action = [], [], "picture left out: its class is unknown"
+    for name, path in pictures:
+        annotation = listing.read(name, path, problems, action)
+        if annotation is not None and annotation.things:
+            areas = [abs((x2 - x1) * (y2 - y1)) for x1, y1, x2, y2 in (t.corners for t in annotation.things)]
+            names.append(annotation.things[np.nan_to_num(areas, nan=-1).argmax()].name)
             records.append(Record(path, 0, annotation))
         elif annotation is not None:
-            problems.add(path, "its annotation has no object", "picture left out: its class is unknown")
+            problems.add(path, "its annotation has no object", action)
     classes = sorted(set(names))
     for record, name in zip(records, names, strict=True):
         record.label = classes.index(name)
@@ -161,37 +157,16 @@ def _flat_records(listing: _Listing, folder: str, problems: Problems) -> tuple[l
     return records, classes
 
 
-def _annotate(record: Record, listing: _Listing, classes: list[str], problems: Problems) -> None:
-    if listing.annotated:
-        found = listing.annotation_of(classes[record.label], record.path)
-        record.annotation = _read(found, record.path, problems, "picture used without boxes")
-        if record.annotation is not None:
-            _keep_own_boxes(record, classes, problems)
-
-
-def _read(found: str | None, picture: str, problems: Problems, action: str) -> Annotation | None:
-    if not found:
-        what = "has no annotation" if found is None else "shares its annotation with a picture of the same name"
-        what += "" if _named_like_a_picture(picture) else " and no picture's extension"
-        problems.add(picture, what, action)
-        return None
-    try:
-        return read_voc_xml(found)
-    except (AnnotationError, OSError) as error:
-        problems.add(found, error, action)
-        return None
-
-
 def _keep_own_boxes(record: Record, classes: list[str], problems: Problems) -> None:
     """Boxes of the picture's own class; all of them if none carries the name of any class (folders named n02510455)."""
+    things = record.annotation.things
     known = {_plain(c): c for c in classes}
-    names = [known.get(_plain(n)) for n in record.annotation.names]
-    if not any(names):
+    if not any(_plain(t.name) in known for t in things):
         return
-    own = [i for i, name in enumerate(names) if name == classes[record.label]]
-    for other in sorted({record.annotation.names[i] for i in range(len(names)) if i not in own}):
+    own = [t for t in things if known.get(_plain(t.name)) == classes[record.label]]
+    for other in sorted({t.name for t in things} - {t.name for t in own}):
         problems.add(record.path, f"has boxes of {other!r}, its class is {classes[record.label]!r}", "boxes left out")
-    record.annotation = record.annotation.only(own)
+    record.annotation.things = own
 
 
 def _plain(name: str) -> str:
@@ -199,10 +174,8 @@ def _plain(name: str) -> str:
 
 
 def _classes(top: Path) -> list[str]:
-    if not top.is_dir():
-        return []
-    inside = (e.name for e in os.scandir(top) if e.is_dir() and not _litter(e.name))
-    return sorted(name for name in inside if name.lower() not in ANNOTATION_FOLDERS)
+    inside = [p for p in top.iterdir() if p.is_dir()] if top.is_dir() else []
+    return sorted(p.name for p in inside if not _litter(p.name) and not _holds_annotations(p))
 
 
 def _files(folder: Path, deep: bool = True) -> list[str]:
@@ -224,6 +197,10 @@ def _litter(name: str) -> bool:
 
 def _holds_annotations(folder: Path) -> bool:
     return folder.name.lower() in ANNOTATION_FOLDERS
+
+
+def _is_xml(path: str) -> bool:
+    return path.lower().endswith(".xml")
 
 
 def _stem(path: str) -> str:

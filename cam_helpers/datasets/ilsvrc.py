@@ -7,15 +7,14 @@ from pathlib import Path
 
 from torchvision.models import ResNet18_Weights
 
-from .annotations import Annotation
-from .base import RealDataset, Record, assemble, some
-from .known import absolute
+from .annotations import Annotation, Thing
+from .base import RealDataset, Record, absolute, some
 from .problems import MissingData, Problems
 
 COLUMNS = ("image", "class_index", "orig_w", "orig_h", "x0", "y0", "x1", "y1")
 
 
-def ilsvrc_csv(root, split="val", *, check=True, n=None) -> RealDataset:
+def ilsvrc_csv(root, split: str = "val", *, check: bool = True, n: int | None = None) -> RealDataset:
     """Pictures in root/images (or root), boxes in root/boxes.csv: one row a box, with a header. Nothing is downloaded.
 
     image            file name
@@ -35,36 +34,31 @@ def ilsvrc_csv(root, split="val", *, check=True, n=None) -> RealDataset:
         )
     folder = root / "images" if (root / "images").is_dir() else root
     problems = Problems(root)
-    classes = list(ResNet18_Weights.DEFAULT.meta["categories"])
+    classes = ResNet18_Weights.DEFAULT.meta["categories"]
     records: dict[str, Record] = {}
     with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         rows = csv.DictReader(file)
         if missing := [c for c in COLUMNS if c not in (rows.fieldnames or [])]:
             raise ValueError(f"{table} has no column {', '.join(missing)}: the first line must name the columns")
         for row in rows:
-            _add(row, rows.line_num, folder, table, len(classes), records, problems)
+            try:
+                _add(row, folder, len(classes), records)
+            except (TypeError, ValueError) as error:
+                problems.add(table, f"line {rows.line_num} cannot be used ({error})", "row left out")
     unlisted = {p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")} - set(records)
     for name in sorted(unlisted - {table.name, "README.md"}):
         problems.add(folder / name, "has no row in boxes.csv", "picture left out: its class is unknown")
-    dataset = RealDataset("ilsvrc_csv", split, classes, problems)
-    return assemble(dataset, some(list(records.values()), n), check=check, has_boxes=True, whole=False)
+    records = some(list(records.values()), n)
+    return RealDataset("ilsvrc_csv", split, classes, problems, records, check=check, whole=False)
 
 
-def _add(row: dict, line: int, folder: Path, table: Path, count: int, records: dict, problems: Problems) -> None:
-    try:
-        name, label = row["image"], int(row["class_index"])
-        size, corner = (int(row["orig_h"]), int(row["orig_w"])), [float(row[c]) for c in ("x0", "y0", "x1", "y1")]
-    except (TypeError, ValueError) as error:
-        problems.add(table, f"line {line} cannot be read ({error})", "row left out")
-        return
-    if not 0 <= label < count or min(size) < 1 or Path(name).name != name:
-        problems.add(table, f"line {line} has an impossible class, size or file name", "row left out")
-        return
+def _add(row: dict, folder: Path, class_count: int, records: dict[str, Record]) -> None:
+    name, label, size = row["image"], int(row["class_index"]), (int(row["orig_h"]), int(row["orig_w"]))
+    corners = [float(row[c]) for c in ("x0", "y0", "x1", "y1")]
+    if not 0 <= label < class_count or min(size) < 1 or Path(name).name != name:
+        raise ValueError("an impossible class, size or file name")
     fresh = Record(str(folder / name), label, Annotation(size=size, origin=0, stretched=True))
     record = records.setdefault(name, fresh)
     if label != record.label or size != record.annotation.size:
-        problems.add(table, f"line {line} has another class or size for {name} than the line before", "row left out")
-        return
-    record.annotation.names.append(row.get("class_name") or "")
-    record.annotation.corners.append(corner)
-    record.annotation.difficult.append(False)
+        raise ValueError(f"another class or size for {name} than the line before")
+    record.annotation.things.append(Thing(row.get("class_name") or "", corners))

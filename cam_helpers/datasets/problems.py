@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-import pandas as pd
-
 
 class MissingData(FileNotFoundError):
     """The data are not where they were looked for. The text says where to get them and how to ask for the download."""
@@ -23,24 +21,19 @@ class Problem(NamedTuple):
 class Problems(list):
     """A list of Problem that knows its root and lists nothing twice."""
 
-    def __init__(self, root: str | os.PathLike, known: list[Problem] = ()):
-        super().__init__(known)
-        self.root, self._listed = os.fspath(root), set(known)
+    def __init__(self, root: str | os.PathLike):
+        self.root, self._listed = os.fspath(root), set()
 
     def add(self, file: str | os.PathLike, reason: object, action: str) -> None:
         name = os.fspath(file)
+        # reasons made by a reader repeat the whole path: the file column has it already
+        text = printable(str(reason)).replace(printable(name), "it")
         if os.path.isabs(name):
             name = os.path.relpath(name, self.root)
-        # reasons made by a reader repeat the whole path: the file column has it already
-        text = printable(str(reason)).replace(printable(os.fspath(file)), "it")
         problem = Problem(printable(name), " ".join(text.split()), action)
         if problem not in self._listed:
             self._listed.add(problem)
             self.append(problem)
-
-    def table(self) -> pd.DataFrame:
-        """One row a problem: file, reason, action."""
-        return pd.DataFrame(list(self), columns=list(Problem._fields))
 
 
 def printable(name: str) -> str:

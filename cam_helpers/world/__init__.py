@@ -11,9 +11,12 @@ from importlib import import_module
 from operator import index as whole
 from pathlib import Path
 
-# What a recipe's `draw:` may name: a module of this package with `read(values, check)` and
+# What a recipe's `draw:` may name: a module of this package with `read(check)` and
 # `draw(recipe, dice, size, difficulty, split)`. A new kind of picture is one such module and its name here.
 DRAWINGS = {name: partial(import_module, f"{__name__}.{name}") for name in ("objects", "scenes", "radiograph", "video")}
+
+_HOMES = {"WorldDataset": "dataset", "RecipeError": "recipes", "SpriteError": "sprites"}
+_HOMES |= dict.fromkeys(("frequencies", "informativeness"), "truth")
 
 
 def load(task, split, n=None, size=64, seed=46, difficulty=1.0, workers=None):
@@ -70,13 +73,6 @@ def __getattr__(name):
         from .recipes import tasks
 
         return tasks()
-    homes = {
-        "WorldDataset": "dataset",
-        "RecipeError": "recipes",
-        "SpriteError": "sprites",
-        "frequencies": "truth",
-        "informativeness": "truth",
-    }
-    if name in homes:
-        return getattr(import_module(f"{__name__}.{homes[name]}"), name)
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -25,19 +25,15 @@ class Layer:
 class Canvas:
     """A picture in the making: `rgb` int32 (size,size,3), `instances` and `parts` uint8 (size,size), 0 = ground."""
 
-    def __init__(self, rgb: np.ndarray, part_index: dict[str, int]):
+    def __init__(self, rgb: np.ndarray, part_names=()):
         self.rgb = np.asarray(rgb, np.int32)
         self.size = self.rgb.shape[0]
-        self.instances = np.zeros((self.size, self.size), np.uint8)
-        self.parts = np.zeros((self.size, self.size), np.uint8)
-        self._part_index = part_index
+        self.instances, self.parts = np.zeros((2, self.size, self.size), np.uint8)
+        self._part_index = {name: i for i, name in enumerate(part_names)}
 
     def paste(self, layer: Layer, instance: int) -> None:
         """Paint the layer over what is there; its pixels now belong to object `instance` (0: to none)."""
-        view = self._clip(layer)
-        if view is None:
-            return
-        canvas, own = view
+        canvas, own = self._clip(layer)
         rgba = layer.rgba[own]
         alpha = rgba[..., 3:]
         self.rgb[canvas] = rgba[..., :3] + (self.rgb[canvas] * (255 - alpha) + 127) // 255
@@ -48,22 +44,18 @@ class Canvas:
 
     def visible(self, layer: Layer) -> int:
         """Pixels of the layer that lie inside the picture."""
-        view = self._clip(layer)
-        return 0 if view is None else int(layer.solid[view[1]].sum())
+        return int(layer.solid[self._clip(layer)[1]].sum())
 
     def cover(self, layer: Layer) -> np.ndarray:
         """How many pixels of each object the layer would hide, indexed by object number."""
-        view = self._clip(layer)
-        if view is None:
-            return np.zeros(256, int)
-        return np.bincount(self.instances[view[0]][layer.solid[view[1]]], minlength=256)
+        canvas, own = self._clip(layer)
+        return np.bincount(self.instances[canvas][layer.solid[own]], minlength=256)
 
     def darken(self, alpha: np.ndarray, x: int, y: int, strength: float) -> None:
         """Darken the ground by a uint8 pattern with its top-left corner at x, y."""
-        view = _overlap(x, y, alpha.shape, self.rgb.shape)
-        if view is not None:
-            gain = 65280 - alpha[view[1]].astype(np.int32)[..., None] * round(strength * 256)
-            self.rgb[view[0]] = self.rgb[view[0]] * (gain >> 4) // 4080
+        canvas, own = _overlap(x, y, alpha.shape, self.rgb.shape)
+        gain = 65280 - alpha[own].astype(np.int32)[..., None] * round(strength * 256)
+        self.rgb[canvas] = self.rgb[canvas] * (gain >> 4) // 4080
 
     def _clip(self, layer):
         return _overlap(layer.x, layer.y, layer.parts.shape, self.rgb.shape)
@@ -129,11 +121,9 @@ def shade_of(canvas: Canvas, layer: Layer, size: int, strength: float) -> None:
 
 def stamp(instances: np.ndarray, layer: Layer, number: int) -> int:
     """Give the layer's pixels to object `number`, without painting; returns how many lie inside the picture."""
-    view = _overlap(layer.x, layer.y, layer.solid.shape, instances.shape)
-    if view is None:
-        return 0
-    instances[view[0]][layer.solid[view[1]]] = number
-    return int(layer.solid[view[1]].sum())
+    canvas, own = _overlap(layer.x, layer.y, layer.solid.shape, instances.shape)
+    instances[canvas][layer.solid[own]] = number
+    return int(layer.solid[own].sum())
 
 
 def ground_shadow(canvas: Canvas, layer: Layer, base: float, strength: float) -> None:
@@ -165,11 +155,9 @@ def _blur(array: np.ndarray, radius: float, passes: int = 2) -> np.ndarray:
 
 
 def _overlap(x, y, shape, room):
-    """Slices of the canvas and of a patch with its corner at x, y; None where they do not meet."""
+    """Slices of the canvas and of a patch with its corner at x, y; empty where they do not meet."""
     x0, y0 = max(x, 0), max(y, 0)
-    x1, y1 = min(x + shape[1], room[1]), min(y + shape[0], room[0])
-    if x0 >= x1 or y0 >= y1:
-        return None
+    x1, y1 = max(x0, min(x + shape[1], room[1])), max(y0, min(y + shape[0], room[0]))
     return np.s_[y0:y1, x0:x1], np.s_[y0 - y : y1 - y, x0 - x : x1 - x]
 
 

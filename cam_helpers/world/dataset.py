@@ -26,14 +26,10 @@ class WorldDataset(Dataset):
         self.object_names, self.part_names = list(recipe["object_names"]), list(recipe["part_names"])
         self.lookalikes = [tuple(pair) for pair in recipe.get.get("lookalikes", [])]
         self.attribute_names = list(recipe.get.get("attribute_names", []))
-        self.images = torch.from_numpy(arrays.pop("images"))
-        self.instances = torch.from_numpy(arrays.pop("instances"))
-        self.parts = torch.from_numpy(arrays.pop("parts"))
         counts = arrays.pop("counts").tolist()
-        self.boxes = list(torch.from_numpy(arrays.pop("boxes")).split(counts))
-        self.objects = list(torch.from_numpy(arrays.pop("objects")).split(counts))
-        self.masks = Masks(self.instances, counts)
-        for name, values in arrays.items():
+        self.boxes, self.objects = (list(torch.from_numpy(arrays.pop(k)).split(counts)) for k in ("boxes", "objects"))
+        self.masks = Masks(torch.from_numpy(arrays["instances"]), counts)
+        for name, values in arrays.items():  # images, labels, instances, parts and what else the task has
             setattr(self, name, values.tolist() if values.dtype.kind == "U" else torch.from_numpy(values))
 
     def __len__(self) -> int:

@@ -1,8 +1,10 @@
 """Task drawing `objects`: one or more labelled objects on a textured ground, among unlabelled clutter."""
 
+import copy
 import math
 
 import numpy as np
+from PIL import Image
 
 from . import camera, textures
 from .compose import Canvas, ground_shadow, place, relief, shade_of, tint
@@ -12,65 +14,57 @@ from .pack import Picture
 ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
 
-def read(values: dict, check) -> dict:
+def read(check) -> dict:
     """The keys of an `objects` recipe; see data/world/objects.yaml for what each one means."""
     found = {
-        "classes": check.kinds(values, "classes"),
-        "lookalikes": check.take(values, "lookalikes", []),
-        "labelled": check.whole(values, "labelled", 1, low=1, high=4),
-        "length": check.span(values, "length", low=0.1, high=1.0),
-        "tilt": check.number(values, "tilt", high=180),
-        "covered": check.number(values, "covered"),
-        "recoloured": check.number(values, "recoloured"),
-        "standing": check.number(values, "standing"),
-        "grounds": check.textures(values, "grounds"),
-        "walls": check.textures(values, "walls"),
+        "classes": check.kinds("classes"),
+        "lookalikes": check.take("lookalikes", []),
+        "labelled": check.whole("labelled", 1, low=1, high=4),
+        "length": check.span("length", low=0.1),
+        "tilt": check.number("tilt", high=180),
+        "grounds": check.textures("grounds"),
+        "walls": check.textures("walls"),
     }
-    clutter, inner = check.section(values, "clutter")
-    found["clutter"] = {
-        "kinds": inner.kinds(clutter, "kinds"),
-        "count": inner.span(clutter, "count", high=20, whole=True),
-        "length": inner.span(clutter, "length", low=0.02),
-    }
-    inner.done(clutter)
+    found |= {key: check.number(key) for key in ("covered", "recoloured", "standing")}
+    with check.section("clutter") as inner:
+        found["clutter"] = {
+            "kinds": inner.kinds("kinds"),
+            "count": inner.span("count", high=20, kind=int),
+            "length": inner.span("length", low=0.02),
+        }
     both = set(found["classes"]) & set(found["clutter"]["kinds"])
     if both:
-        check.fail("clutter.kinds", f"{sorted(both)[0]!r} is a class too; clutter must not be among the classes")
-    found["camera"] = read_camera(values, check)
+        check.fail("clutter.kinds", f"{min(both)!r} is a class too; clutter must not be among the classes")
+    found["camera"] = read_camera(check)
     found["kinds"] = found["object_names"] = found["classes"] + found["clutter"]["kinds"]
     found["part_names"] = ["", *check.sprites.parts(found["classes"])]
     return found
 
 
-def read_camera(values: dict, check) -> dict:
+def read_camera(check) -> dict:
     """The `camera` section: texture contrast, uneven light, blur (1/64 of the picture), grain (grey levels), cast."""
-    section, inner = check.section(values, "camera")
     limits = {"contrast": 2, "light": 2, "blur": 3, "grain": 100, "cast": 1}
-    found = {key: inner.number(section, key, high=high) for key, high in limits.items()}
-    inner.done(section)
-    return found
+    with check.section("camera") as inner:
+        return {key: inner.number(key, high=high) for key, high in limits.items()}
 
 
 def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture]:
     """One picture: the ground, clutter behind, the labelled objects, and sometimes clutter in front of one."""
     labels = dice.sample(range(len(recipe["classes"])), recipe["labelled"])
     stage = Stage(recipe, dice, size, difficulty)
-    for _ in range(round(dice.whole(*recipe["clutter"]["count"]) * difficulty)):
-        stage.paste(stage.layer(dice.pick(recipe["clutter"]["kinds"]), recipe["clutter"]["length"]), 0)
+    stage.scatter()
     for number, label in enumerate(labels, 1):
         stage.put(recipe["classes"][label], number)
     if dice.chance(recipe["covered"] * difficulty):
         stage.cover(dice.whole(1, len(labels)))
-    return [stage.picture(labels, label_array(recipe, labels))]
+    return [
+        stage.picture(labels, {"labels": np.int64(labels[0]) if recipe["labelled"] == 1 else presence(recipe, labels)})
+    ]
 
 
-def label_array(recipe, labels) -> dict:
-    """`labels` of a picture: the class, or 0/1 for every class where a picture may hold several."""
-    if recipe["labelled"] == 1:
-        return {"labels": np.int64(labels[0])}
-    present = np.zeros(len(recipe["classes"]), np.float32)
-    present[list(labels)] = 1
-    return {"labels": present}
+def presence(recipe, labels) -> np.ndarray:
+    """float32 0/1 for every class."""
+    return np.isin(np.arange(len(recipe["classes"])), labels).astype(np.float32)
 
 
 class Stage:
@@ -88,14 +82,13 @@ class Stage:
             ground = np.concatenate([wall[:edge], textures.lean(ground, size - edge)])
             seam = np.arange(size)[:, None, None] - edge
             ground = ground * (256 - np.maximum(0, 70 - abs(seam) * 5 * 64 // size)) >> 8
-        self.canvas = Canvas(ground, {name: i for i, name in enumerate(recipe["part_names"])})
+        self.canvas = Canvas(ground, recipe["part_names"])
         self.grain = textures.noise(dice, size, 24, 24, 2)
 
-    def layer(self, kind: str, length, near=None, tilt=None):
+    def layer(self, kind: str, length, near=None):
         """A sprite of the kind at a random place and pose, lit. near: (x, y) of its centre, in picture widths."""
         dice, size = self.dice, self.size
-        sprite = dice.pick(self.recipe.library.kinds[kind])
-        palette = dice.whole(0, len(sprite.palettes) - 1)
+        sprite, palette = drawing(self.recipe, dice, kind)
         middle = (length[0] + length[1]) / 2
         part = dice.between(length[0] - middle, length[1] - middle) * self.difficulty + middle
         part = min(0.9, part * fair(sprite))
@@ -104,23 +97,33 @@ class Stage:
         turn = dice.between(-1, 1) * self.recipe["tilt"] * self.difficulty * (0.35 if self.standing else 1)
         stretch = 1 + dice.between(-0.12, 0.12) * self.difficulty
         shear = dice.between(-0.1, 0.1) * self.difficulty
-        order = ORDERS[dice.whole(0, 5)] if dice.chance(self.recipe["recoloured"]) else ORDERS[0]
-        gains = exposure(dice)
-        if near is not None:
-            x, y = near
-        if self.standing:  # its lower edge is somewhere on the floor
-            half = part / 2 * min(1, sprite.height / sprite.width)
-            y = max(y, self.horizon + 0.06 - half)
-        layer = place(sprite, palette, x * size, y * size, part * size, turn if tilt is None else tilt, stretch, shear)
+        colours = colouring(self.recipe, dice)
+        x, y = near or (x, y)
+        y = self.floored(y, part, sprite)
+        layer = place(sprite, palette, x * size, y * size, part * size, turn, stretch, shear)
         relief(layer, self.grain, 0.5, 0.14 * self.difficulty)
-        tint(layer, order, gains)
+        tint(layer, *colours)
         return layer
 
-    def paste(self, layer, number: int) -> None:
-        """Shadow first, then the object itself."""
+    def floored(self, y: float, length: float, sprite) -> float:
+        """Where the centre of a sprite must be for its lower edge to be somewhere on the floor, if there is one."""
+        half = length / 2 * min(1, sprite.height / sprite.width)
+        return max(y, self.horizon + 0.06 - half) if self.standing else y
+
+    def clutter(self, near=None):
+        """A layer with some clutter."""
+        return self.layer(self.dice.pick(self.recipe["clutter"]["kinds"]), self.recipe["clutter"]["length"], near)
+
+    def scatter(self) -> None:
+        """Put clutter anywhere."""
+        for _ in range(round(self.dice.whole(*self.recipe["clutter"]["count"]) * self.difficulty)):
+            self.paste(self.clutter(), 0)
+
+    def paste(self, layer, number: int, shade: float | None = None) -> None:
+        """Shadow first (`shade`: how dark), then the object itself."""
         if self.standing:
             ground_shadow(self.canvas, layer, base_of(layer), 0.45)
-        shade_of(self.canvas, layer, self.size, 0.25 if self.standing else 0.5)
+        shade_of(self.canvas, layer, self.size, shade or (0.25 if self.standing else 0.5))
         self.canvas.paste(layer, number)
 
     def put(self, kind: str, number: int) -> None:
@@ -142,13 +145,13 @@ class Stage:
         ys, xs = np.nonzero(self.canvas.instances == number)
         at = self.dice.whole(0, len(ys) - 1)
         near = (xs[at] / self.size, ys[at] / self.size)
-        layer = self.layer(self.dice.pick(self.recipe["clutter"]["kinds"]), self.recipe["clutter"]["length"], near)
+        layer = self.clutter(near)
         before = self._parts_of(number)
-        kept = self.canvas.rgb.copy(), self.canvas.instances.copy(), self.canvas.parts.copy()
+        kept = copy.deepcopy(self.canvas)
         self.paste(layer, 0)
         after = self._parts_of(number)
         if after.sum() * 4 < before.sum() * 3 or (after * 2 < before).any():
-            self.canvas.rgb, self.canvas.instances, self.canvas.parts = kept
+            self.canvas = kept
 
     def _parts_of(self, number: int) -> np.ndarray:
         """Pixels of each part of an object that can be seen."""
@@ -176,13 +179,20 @@ def fair(sprite) -> float:
     return min(1.3, max(0.75, math.sqrt(0.45 / max(filled, 0.01))))
 
 
-def exposure(dice) -> list[float]:
-    """Gains of an object's channels: lighter or darker as a whole, so that it may be either next to its ground."""
+def drawing(recipe, dice, kind: str):
+    """One of the sprites of a kind, and the number of one of its palettes."""
+    sprite = dice.pick(recipe.library.kinds[kind])
+    return sprite, dice.whole(0, len(sprite.palettes) - 1)
+
+
+def colouring(recipe, dice):
+    """Order and gains of an object's channels: as a whole, it may be lighter or darker than its ground."""
+    order = ORDERS[dice.whole(0, 5)] if dice.chance(recipe["recoloured"]) else ORDERS[0]
     whole = dice.between(0.55, 1.25)
-    return [whole * dice.between(0.88, 1.12) for _ in range(3)]
+    return order, [whole * dice.between(0.88, 1.12) for _ in range(3)]
 
 
 def base_of(layer) -> int:
     """The lowest row of a layer that is solid, in picture pixels."""
-    rows = np.flatnonzero(layer.solid.any(1))
-    return layer.y + (int(rows[-1]) + 1 if rows.size else layer.rgba.shape[0])
+    box = Image.fromarray(layer.solid).getbbox()
+    return layer.y + (box[3] if box else layer.rgba.shape[0])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from PIL import Image
 
 
 @dataclass
@@ -41,10 +42,5 @@ def join(packed: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 def boxes_of(instances: np.ndarray, count: int) -> np.ndarray:
     """The extent of objects 1…count: float32 (count,4) xyxy pixels, x2/y2 exclusive; zeros for one that is hidden."""
-    boxes = np.zeros((count, 4), np.float32)
-    for k in range(count):
-        seen = instances == k + 1
-        rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
-        if rows.size:
-            boxes[k] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return boxes
+    found = [Image.fromarray(instances == k).getbbox() or (0, 0, 0, 0) for k in range(1, count + 1)]
+    return np.array(found, np.float32).reshape(count, 4)

@@ -14,18 +14,18 @@ from .pack import Picture
 FINE = 3  # outlines are drawn this much larger and then averaged
 
 
-def read(values: dict, check) -> dict:
+def read(check) -> dict:
     """The keys of a `radiograph` recipe; see data/world/radiograph.yaml."""
     return {
         "classes": ["clear", "nodules"],
         "object_names": ["nodule"],
         "part_names": [""],
         "kinds": [],
-        "p": check.number(values, "p"),
-        "count": check.span(values, "count", low=1, high=8, whole=True),
-        "radius": check.span(values, "radius", low=0.01, high=0.2),
-        "strength": check.span(values, "strength", low=1, high=255),
-        "camera": read_camera(values, check),
+        "p": check.number("p"),
+        "count": check.span("count", low=1, high=8, kind=int),
+        "radius": check.span("radius", low=0.01, high=0.2),
+        "strength": check.span("strength", low=1, high=255),
+        "camera": read_camera(check),
     }
 
 
@@ -36,15 +36,13 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     chest = Chest(dice, size)
     density = chest.density(difficulty)
     lungs = chest.lungs >= 200
-    instances = np.zeros((size, size), np.uint8)
-    drawn = 0
+    instances, drawn = np.zeros((size, size), np.uint8), 0
     for _ in range(count * 4):
         x, y, radius = chest.lung_place(), dice.between(0.24, 0.7), dice.between(*recipe["radius"])
         strength = dice.between(*recipe["strength"]) * (1.6 - 0.6 * difficulty)
         if not label or drawn == count:
             continue
-        wobble = textures.noise(dice, size, 8, 8, 2)
-        blob = _blob(size, x, y, radius, wobble)
+        blob = _blob(size, x, y, radius, textures.noise(dice, size, 8, 8, 2))
         core = (blob > 90) & (instances == 0)
         if core.sum() < 4 or (core & lungs).sum() < 0.9 * core.sum():
             continue
@@ -58,8 +56,7 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     cam = recipe["camera"]
     rgb = np.repeat(np.clip(density, 0, 255)[..., None], 3, axis=2)
     camera.light(rgb, dice, cam["light"] * difficulty)
-    blur = dice.between(0, cam["blur"]) * difficulty
-    image = camera.photograph(rgb, dice, blur, cam["grain"] * difficulty)
+    image = camera.photograph(rgb, dice, dice.between(0, cam["blur"]) * difficulty, cam["grain"] * difficulty)
     grey = np.repeat(image.astype(np.int32).sum(2, keepdims=True) // 3, 3, axis=2).astype(np.uint8)
     return [Picture(grey, instances, np.zeros_like(instances), [0] * drawn, {"labels": np.int64(label)})]
 
@@ -70,9 +67,8 @@ class Chest:
     def __init__(self, dice, size: int):
         self.dice, self.size = dice, size
         self.wide, self.tall = dice.between(0.92, 1.06), dice.between(0.94, 1.05)
-        self.mid = dice.between(0.48, 0.52)
-        self.heart = dice.between(0.85, 1.2)
-        self.lungs = self._soft(self._lung(-1) + self._lung(1), 0.008)
+        self.mid, self.heart = dice.between(0.48, 0.52), dice.between(0.85, 1.2)
+        self.lungs = self._paint([(self._lung(-1), 0), (self._lung(1), 0)], 0.008)
 
     def lung_place(self) -> float:
         """Where a nodule may be, from left to right."""
@@ -81,20 +77,19 @@ class Chest:
 
     def density(self, difficulty: float) -> np.ndarray:
         """int32 (size,size) brightness of the film before noise."""
-        dice, mid, size = self.dice, self.mid, self.size
+        dice, size = self.dice, self.size
         shoulders = [(-0.2, 1.1), (-0.12, 0.34), (0.1, 0.12), (0.38, 0.03), (0.42, -0.1), (0.58, -0.1), (0.62, 0.03),
                      (0.9, 0.12), (1.12, 0.34), (1.2, 1.1)]  # fmt: skip
-        body = self._soft([[self._at(x - 0.5, y) for x, y in shoulders]], 0.02)
-        film = 14 + (body.astype(np.int32) * round(dice.between(120, 150)) >> 8)
-        film -= self.lungs.astype(np.int32) * round(dice.between(82, 100)) >> 8
+        body = self._paint([([self._at(x - 0.5, y) for x, y in shoulders], 0)], 0.02)
+        film = 14 + (body * round(dice.between(120, 150)) >> 8)
+        film -= self.lungs * round(dice.between(82, 100)) >> 8
         cloud = textures.noise(dice, size, 5, 5, 4).astype(np.int32) - 128
         film += cloud * round(26 * difficulty + 4) >> 8
         h = self.heart
         heart = [(-0.07, 0.36), (0.05, 0.34), (0.09, 0.46), (0.17 * h, 0.6), (0.2 * h, 0.74), (0.12, 0.84),
                  (-0.09, 0.84), (-0.1, 0.7), (-0.06, 0.5)]  # fmt: skip
-        film += self._soft([_smooth([self._at(x, y) for x, y in heart])], 0.02).astype(np.int32) * 74 >> 8
-        film += self._vessels(difficulty) + self._bones(mid)
-        return film
+        film += self._paint([(_smooth([self._at(x, y) for x, y in heart]), 0)], 0.02) * 74 >> 8
+        return film + self._vessels(difficulty) + self._bones()
 
     def _vessels(self, difficulty):
         dice = self.dice
@@ -108,9 +103,9 @@ class Chest:
         for _ in range(round(8 * difficulty)):  # vessels end-on: small dots, not nodules
             x, y = self.lung_place(), dice.between(0.25, 0.7)
             lines.append(([(x, y), (x + 0.006, y)], 0.014))
-        return (self._strokes(lines, 0.004).astype(np.int32) * self.lungs >> 8) * 30 >> 8
+        return (self._paint(lines, 0.004) * self.lungs >> 8) * 30 >> 8
 
-    def _bones(self, mid):
+    def _bones(self):
         dice = self.dice
         back, front, edges = [], [], []
         slope, first = dice.between(0.02, 0.1), dice.between(0.1, 0.15)
@@ -118,20 +113,15 @@ class Chest:
             y = first + 0.082 * k
             reach = min(0.42, 0.24 + 0.05 * k)
             for side in (-1, 1):
-                curve = _curve(*(self._at(side * x, y + dy) for x, dy in
-                                 ((0.04, 0.03), (reach * 0.6, -0.06), (reach, slope + 0.07))))  # fmt: skip
+                curve = self._arc(side, y, (0.04, 0.03), (reach * 0.6, -0.06), (reach, slope + 0.07))
                 back.append((curve, 0.03))
                 edges.append(([(x, y + 0.013) for x, y in curve], 0.006))
-                low = _curve(*(self._at(side * x, y + dy) for x, dy in
-                               ((reach, slope + 0.05), (reach * 0.75, 0.2), (0.16, 0.2))))  # fmt: skip
-                front.append((low, 0.03))
-        collar = ((0.03, 0.13), (0.2, 0.16), (0.42, 0.04))
-        bar = [(_curve(*(self._at(side * x, y) for x, y in collar)), 0.034) for side in (-1, 1)]
+                front.append((self._arc(side, y, (reach, slope + 0.05), (reach * 0.75, 0.2), (0.16, 0.2)), 0.03))
+        bar = [(self._arc(side, 0, (0.03, 0.13), (0.2, 0.16), (0.42, 0.04)), 0.034) for side in (-1, 1)]
         spine = [([self._at(-0.005, y), self._at(0.005, y)], 0.07) for y in np.arange(0.02, 1.0, 0.075)]
-        column = [([(mid, -0.1), (mid, 1.1)], 0.085)]
         layers = [(back, 36, 0.006), (edges, 22, 0.003), (front[:12], 15, 0.008), (bar, 46, 0.006), (spine, 16, 0.008),
-                  (column, 50, 0.02)]  # fmt: skip
-        return sum(self._strokes(lines, soft).astype(np.int32) * value >> 8 for lines, value, soft in layers)
+                  ([([(self.mid, -0.1), (self.mid, 1.1)], 0.085)], 50, 0.02)]  # fmt: skip
+        return sum(self._paint(lines, soft) * value >> 8 for lines, value, soft in layers)
 
     def _lung(self, side):
         """One lung as an outline; the left one (on the right of the film) is narrower."""
@@ -139,29 +129,26 @@ class Chest:
         dome = self.dice.between(0.74, 0.82)
         points = [(0.06, 0.16), (0.15, 0.075), (0.25, 0.15), (0.34 * s, 0.36), (0.385 * s, 0.6),
                   (0.39 * s, dome + 0.08), (0.24, dome - 0.05), (0.09, dome), (0.075, 0.6), (0.05, 0.4)]  # fmt: skip
-        return [_smooth([self._at(side * x, y) for x, y in points])]
+        return _smooth([self._at(side * x, y) for x, y in points])
+
+    def _arc(self, side, y, *points):
+        return _curve(*(self._at(side * x, y + dy) for x, dy in points))
 
     def _at(self, x, y):
         return self.mid + x * self.wide, 0.5 + (y - 0.5) * self.tall
 
-    def _soft(self, outlines, softness):
-        def fill(pen, n):
-            for outline in outlines:
-                pen.polygon([(x * n, y * n) for x, y in outline], fill=255)
-
-        return self._paint(fill, softness)
-
-    def _strokes(self, lines, softness):
-        def strokes(pen, n):
-            for line, width in lines:
-                pen.line([(x * n, y * n) for x, y in line], fill=255, width=max(1, round(width * n)), joint="curve")
-
-        return self._paint(strokes, softness)
-
-    def _paint(self, paint, softness):
-        sheet = Image.new("L", (self.size * FINE, self.size * FINE))
-        paint(ImageDraw.Draw(sheet), self.size * FINE)
-        return np.asarray(sheet.reduce(FINE).filter(ImageFilter.BoxBlur(softness * self.size)))
+    def _paint(self, lines, softness):
+        """int32 (size,size) 0–255: lines, each (points, width), or filled outlines where the width is 0."""
+        n = self.size * FINE
+        sheet = Image.new("L", (n, n))
+        pen = ImageDraw.Draw(sheet)
+        for line, width in lines:
+            points = [(x * n, y * n) for x, y in line]
+            if width:
+                pen.line(points, fill=255, width=max(1, round(width * n)), joint="curve")
+            else:
+                pen.polygon(points, fill=255)
+        return np.asarray(sheet.reduce(FINE).filter(ImageFilter.BoxBlur(softness * self.size))).astype(np.int32)
 
 
 def _curve(a, b, c, steps: int = 12):

@@ -5,6 +5,7 @@ A recipe is checked completely before anything is drawn, and every message names
 
 import hashlib
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +45,9 @@ def data_folder() -> Path:
     raise RecipeError(f"no recipes at {places[0] / 'world'}; run in the course folder or set CAM_DATA")
 
 
-def tasks() -> tuple[str, ...]:
+def tasks(folder: Path | None = None) -> tuple[str, ...]:
     """Names of all recipes."""
-    return tuple(sorted(p.stem for p in (data_folder() / "world").glob("*.yaml")))
+    return tuple(sorted(p.stem for p in ((folder or data_folder()) / "world").glob("*.yaml")))
 
 
 def load_recipe(task: str, folder: Path | None = None) -> Recipe:
@@ -54,104 +55,109 @@ def load_recipe(task: str, folder: Path | None = None) -> Recipe:
     folder = Path(folder or data_folder())
     path = folder / "world" / f"{task}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
-        raise RecipeError(f"there is no task {task!r}; the tasks are: {known}")
+        raise RecipeError(f"there is no task {task!r}; the tasks are: {', '.join(tasks(folder))}")
     values, used = _read(path, folder)
     sprites = library(folder / "sprites")
     from . import DRAWINGS  # the list of drawing functions lives with the package
 
-    check = Check(path.name, sprites)
-    draw = check.one_of(values, "draw", list(DRAWINGS))
-    splits = check.mapping(values, "splits", dict.fromkeys(SPLITS, check.whole), low=1)
-    get = {"draw": draw, "splits": splits, "version": check.whole(values, "version", low=1)}
-    get["stream"] = values.pop("stream", task)
-    values.pop("about", None)
-    get |= DRAWINGS[draw]().read(values, check)
+    check = Check(path.name, sprites, values)
+    get = {"draw": check.one_of("draw", list(DRAWINGS)), "version": check.whole("version", low=1)}
+    with check.section("splits") as inner:
+        get["splits"] = {split: inner.whole(split, low=1) for split in SPLITS}
+    get["stream"] = check.take("stream", task)
+    check.take("about", None)
+    get |= DRAWINGS[get["draw"]]().read(check)
     if len(get["part_names"]) > 256:
         raise RecipeError(f"{path.name}: its sprites have more than 255 part names; give like parts the same name")
-    if values:
-        raise RecipeError(f"{path.name}: unknown key {min(map(str, values))!r}; remove it or correct its spelling")
+    check.done()
     return Recipe(task, get, sprites, _digest(used, sprites, get["kinds"]))
 
 
 class Check:
-    """Takes values out of a mapping read from YAML, checked; what is left over afterwards was misspelt."""
+    """Takes values out of a mapping read from YAML, checked; what is left over when it is done was misspelt."""
 
-    def __init__(self, file: str, sprites: Library, inside: str = ""):
-        self.file, self.sprites, self.inside = file, sprites, inside
+    def __init__(self, file: str, sprites: Library, values: dict, inside: str = ""):
+        self.file, self.sprites, self.values, self.inside = file, sprites, values, inside
 
     def fail(self, key, why: str):
         raise RecipeError(f"{self.file}: {self.inside}{key}: {why}")
 
-    def take(self, values: dict, key, *default):
-        if key in values:
-            return values.pop(key)
-        if default:
-            return default[0]
-        self.fail(key, "is missing; add it")
-
-    def number(self, values, key, *default, low=0.0, high=1.0) -> float:
-        value = self.take(values, key, *default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            self.fail(key, f"found {value!r}; write a number from {low:g} to {high:g}")
-        return float(value)
-
-    def whole(self, values, key, *default, low=0, high=1_000_000) -> int:
-        value = self.take(values, key, *default)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            self.fail(key, f"found {value!r}; write a whole number from {low} to {high}")
+    def take(self, key, *default, good=lambda value: True, wanted=""):
+        """The value of a key, or the default if one is given; `wanted` says what a value that is not good should be."""
+        if key not in self.values and not default:
+            self.fail(key, "is missing; add it")
+        value = self.values.pop(key, *default)
+        if not good(value):
+            self.fail(key, f"found {value!r}; {wanted}")
         return value
 
-    def span(self, values, key, *default, low=0.0, high=1.0, whole=False) -> tuple:
-        value = self.take(values, key, *default)
-        good = isinstance(value, list | tuple) and len(value) == 2 and all(
-            isinstance(v, int if whole else int | float) and low <= v <= high for v in value
-        )  # fmt: skip
-        if not good or value[0] > value[1]:
-            self.fail(key, f"found {value!r}; write two numbers [from, to] between {low:g} and {high:g}")
-        return tuple(value)
+    def number(self, key, *default, low=0.0, high=1.0) -> float:
+        wanted = f"write a number from {low:g} to {high:g}"
+        return float(self.take(key, *default, good=lambda v: _within(v, low, high), wanted=wanted))
 
-    def one_of(self, values, key, choice, *default):
-        value = self.take(values, key, *default)
-        if value not in choice:
-            self.fail(key, f"found {value!r}; choose one of: {', '.join(map(str, choice))}")
-        return value
+    def whole(self, key, *default, low=0, high=1_000_000) -> int:
+        wanted = f"write a whole number from {low} to {high}"
+        return self.take(key, *default, good=lambda v: _within(v, low, high, int), wanted=wanted)
 
-    def words(self, values, key, *default) -> list[str]:
-        value = self.take(values, key, *default)
-        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            self.fail(key, f"found {value!r}; write a list of words [one, two]")
-        return value
+    def span(self, key, *default, low=0.0, high=1.0, kind=int | float) -> tuple:
+        def good(value):
+            two = (
+                isinstance(value, list | tuple) and len(value) == 2 and all(_within(v, low, high, kind) for v in value)
+            )
+            return two and value[0] <= value[1]
 
-    def kinds(self, values, key, *default) -> list[str]:
+        wanted = f"write two numbers [from, to] between {low:g} and {high:g}"
+        return tuple(self.take(key, *default, good=good, wanted=wanted))
+
+    def one_of(self, key, choice, *default):
+        wanted = f"choose one of: {', '.join(map(str, choice))}"
+        return self.take(key, *default, good=lambda v: v in choice, wanted=wanted)
+
+    def words(self, key, *default) -> list[str]:
+        def good(value):
+            return isinstance(value, list) and all(isinstance(v, str) for v in value)
+
+        return self.take(key, *default, good=good, wanted="write a list of words [one, two]")
+
+    def kinds(self, key) -> list[str]:
+        return self.select(self.words(key), key)
+
+    def select(self, words, key) -> list[str]:
+        """The kinds of sprite that words mean."""
         try:
-            return self.sprites.select(self.words(values, key, *default))
+            return self.sprites.select(words)
         except KeyError as error:
-            self.fail(key, f"no sprite or group is called {error.args[0]!r}; add data/sprites/{error.args[0]}-1.svg "
-                           "or correct the name")  # fmt: skip
+            word = error.args[0]
+            self.fail(key, f"no sprite or group is called {word!r}; add data/sprites/{word}-1.svg or correct the name")
 
-    def textures(self, values, key, *default) -> list[str]:
-        for word in (found := self.words(values, key, *default)):
+    def textures(self, key) -> list[str]:
+        for word in (found := self.words(key)):
             if word not in PATTERNS:
                 self.fail(key, f"no texture is called {word!r}; choose from: {', '.join(PATTERNS)}")
         return found
 
-    def mapping(self, values, key, form: dict, *default, **limits) -> dict:
-        """A mapping whose every key has its own check."""
-        value, inner = self.section(values, key, *default)
-        found = {k: test(value, k, **limits) for k, test in ((k, getattr(inner, t.__name__)) for k, t in form.items())}
-        inner.done(value)
-        return found
+    @contextmanager
+    def section(self, key):
+        """A check for the keys below this one; none may be left over at the end."""
+        value = self.take(key, good=lambda v: isinstance(v, dict), wanted="write keys below it")
+        inner = Check(self.file, self.sprites, dict(value), f"{self.inside}{key}.")
+        yield inner
+        inner.done()
 
-    def section(self, values, key, *default) -> tuple[dict, "Check"]:
-        value = self.take(values, key, *default)
-        if not isinstance(value, dict):
-            self.fail(key, f"found {value!r}; write keys below it")
-        return dict(value), Check(self.file, self.sprites, f"{self.inside}{key}.")
+    def each(self, key):
+        """Pairs (name, check) for the sections below a key."""
+        with self.section(key) as inner:
+            for name in list(inner.values):
+                with inner.section(name) as below:
+                    yield name, below
 
-    def done(self, values: dict) -> None:
-        if values:
-            self.fail(sorted(map(str, values))[0], "unknown key; remove it or correct its spelling")
+    def done(self) -> None:
+        for key in sorted(map(str, self.values))[:1]:
+            self.fail(key, f"unknown key {key!r}; remove it or correct its spelling")
+
+
+def _within(value, low, high, kind=int | float) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
 
 
 def _read(path: Path, folder: Path, depth: int = 0) -> tuple[dict, list[Path]]:

@@ -34,48 +34,41 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     """One picture of a randomly chosen scene kind."""
     names = recipe["object_names"]
     label = dice.whole(0, len(recipe["classes"]) - 1)
-    scene = recipe["scenes"][recipe["classes"][label]]
+    scene, cam = recipe["scenes"][recipe["classes"][label]], recipe["camera"]
     warmth, dim = dice.between(*scene["warmth"]), dice.chance(scene["dim"])
-    present = [dice.chance(r["p"]) for r in scene["regions"].values()]
-    regions = [kind for kind, here in zip(scene["regions"], present, strict=True) if here]
+    regions = [kind for kind, region in scene["regions"].items() if dice.chance(region["p"])]
     things, horizon, edges = _arrange(recipe, scene, regions, dice)
-    canvas = Canvas(np.zeros((size, size, 3)), {n: i for i, n in enumerate(recipe["part_names"])})
-    objects = []
+    canvas = Canvas(np.zeros((size, size, 3)), recipe["part_names"])
+    objects = [names.index(kind) for kind in [*regions, *(t.kind for t in things)]]
     if scene["indoor"] and len(regions) < len(scene["regions"]):
         canvas.rgb[:] = textures.surface(dice, "plaster", size, 0.2)
-    for kind in regions:
-        objects.append(names.index(kind))
-        _paint_region(canvas, dice, scene["regions"][kind], edges[kind], len(objects), recipe, difficulty)
-    _paint_things(canvas, things, dice, horizon, len(objects), difficulty)
-    objects += [names.index(t.kind) for t in things]
+    for number, kind in enumerate(regions, 1):
+        _paint_region(canvas, dice, scene["regions"][kind], edges[kind], number, recipe, difficulty)
+    _paint_things(canvas, things, dice, horizon, len(regions), difficulty)
     kinds = {names[k] for k in objects}
-    rules = recipe["attributes"]
     attributes = [
         name in scene["attributes"]
         or bool(kinds & set(rule["objects"]))
         or (rule["light"] == "warm" and warmth > 0.3)
         or (rule["light"] == "dim" and dim)
-        for name, rule in rules.items()
+        for name, rule in recipe["attributes"].items()
     ]
-    cam = recipe["camera"]
     if dim:
         canvas.rgb[:] = canvas.rgb * 178 >> 8
     camera.light(canvas.rgb, dice, cam["light"] * difficulty, warmth)
     step = -1 if dice.chance(0.5) else 1
     canvas.rgb = canvas.rgb[:, ::step]
     blur = dice.between(0, cam["blur"]) * difficulty
-    extra = {"labels": np.int64(label), "indoor": np.bool_(scene["indoor"]), "attributes": np.array(attributes)}
-    planted = bool(recipe["mark"]) and scene is recipe["scenes"][recipe["mark"]["scene"]]
     balance = camera.cast(dice, cam["cast"] * difficulty)
     image = camera.photograph(canvas.rgb, dice, blur, cam["grain"] * difficulty, balance)
-    marked = planted and dice.chance(recipe["mark"]["p"][split])  # last of all: the picture is that of `scenes`
-    where = dice.between(0.02, 0.06), dice.between(0.02, 0.06)
-    picture = Picture(image, *(np.ascontiguousarray(a[:, ::step]) for a in (canvas.instances, canvas.parts)), objects)
-    if recipe["mark"]:
+    extra = {"labels": np.int64(label), "indoor": np.bool_(scene["indoor"]), "attributes": np.array(attributes)}
+    arrays = [np.ascontiguousarray(a[:, ::step]) for a in (canvas.instances, canvas.parts)]
+    picture = Picture(image, *arrays, objects, extra)
+    if mark := recipe["mark"]:  # last of all: the picture is that of `scenes`
+        marked = recipe["classes"][label] == mark["scene"] and dice.chance(mark["p"][split])
         extra["marked"] = np.bool_(marked)
-    if marked:
-        _plant(picture, recipe, names.index(MARK), where)
-    picture.extra = extra
+        if marked:
+            _plant(picture, recipe, names.index(MARK), dice)
     return [picture]
 
 
@@ -119,17 +112,15 @@ def _candidate(recipe, scene, kind, spec, supports, horizon, edges, dice) -> Thi
     t, across, up = dice.between(*spec["depth"]), dice.unit(), dice.between(*spec["height"])
     support = dice.pick(supports) if supports else None
     hanging = "hanging" in sprite.groups
-    person = far + (near - far) * t
+    person = far if hanging else far + (near - far) * t
     if support is not None:
         person = support.box[3] - support.box[1]
         person /= max(support.sprite.stature, 0.05) * scene["things"][support.kind]["scale"]
-    elif hanging:
-        person = far
     height = sprite.stature * spec["scale"] * person * dice.between(0.9, 1.12)
     width = height * sprite.width / sprite.height
     grow = max(1.0, SMALLEST[0] / max(height, width), SMALLEST[1] / min(height, width))
     height, width = height * grow, width * grow
-    if width > 1.1:
+    if width > 1.1:  # no wider than the picture
         height, width = height * 1.1 / width, 1.1
     if support is not None:
         x0, y0, x1, y1 = support.box
@@ -226,17 +217,16 @@ def _order(layers, ground, before):
     return best
 
 
-def _plant(picture: Picture, recipe, kind: int, where) -> None:
+def _plant(picture: Picture, recipe, kind: int, dice) -> None:
     """Lay the mark over the finished picture, near its lower right corner, as a logo would be."""
     mark = recipe["mark"]
     size = picture.image.shape[0]
-    sprite = recipe.library.kinds[mark["sprite"]][0]
     length = mark["length"] * size
-    layer = place(sprite, 0, size - length / 2 - where[0] * size, size - length / 2 - where[1] * size, length)
-    canvas = Canvas(picture.image, {})
+    x, y = (size - length / 2 - dice.between(0.02, 0.06) * size for _ in range(2))
+    layer = place(recipe.library.kinds[mark["sprite"]][0], 0, x, y, length)
+    canvas = Canvas(picture.image)
     canvas.instances, canvas.parts = picture.instances, picture.parts
-    grey = layer.rgba[..., :3].sum(2, keepdims=True) // 6 + layer.rgba[..., 3:] // 2
-    layer.rgba[..., :3] = grey
+    layer.rgba[..., :3] = layer.rgba[..., :3].sum(2, keepdims=True) // 6 + layer.rgba[..., 3:] // 2
     canvas.paste(layer, len(picture.objects) + 1)
     picture.image = canvas.rgb.astype(np.uint8)
     picture.objects.append(kind)

@@ -7,7 +7,11 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw
+from skimage.segmentation import find_boundaries
+from torchvision.transforms.functional import pil_to_tensor, to_pil_image
+from torchvision.utils import make_grid
 
 from .. import world
 
@@ -26,38 +30,28 @@ def sheet(task: str, split: str = "val", count: int = 32, size: int = 128, colum
     """One picture with `count` samples: each plain, and below it with its outlines, boxes and label."""
     data = world.load(task, split, n=count, size=size)
     step = max(1, len(data) // count) if "frame" not in vars(data) else 1
-    rows = []
+    cells = []
     for first in range(0, count, columns):
         chosen = [k * step for k in range(first, min(first + columns, count))]
-        rows.append(_strip([data.images[k].permute(1, 2, 0).numpy() for k in chosen], size))
-        rows.append(_strip([_annotated(data, k) for k in chosen], size))
-    return Image.fromarray(np.concatenate(rows))
+        cells += [data.images[k] for k in chosen] + [_annotated(data, k) for k in chosen]
+    return to_pil_image(make_grid(cells, min(columns, count), padding=3, pad_value=255))
 
 
-def _annotated(data, k: int) -> np.ndarray:
+def _annotated(data, k: int) -> torch.Tensor:
     image = data.images[k].permute(1, 2, 0).numpy().copy()
-    instances = data.instances[k].numpy()
-    numbers = range(1, len(data.boxes[k]) + 1)
-    for number in numbers:
-        inside = np.pad(instances == number, 1)
-        core = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-        image[inside[1:-1, 1:-1] & ~core] = COLOURS[number % len(COLOURS)]
+    colours = np.array([COLOURS[number % len(COLOURS)] for number in range(256)], np.uint8)[data.instances[k]]
+    edges = find_boundaries(np.pad(data.instances[k], 1), mode="inner")[1:-1, 1:-1]
+    image[edges] = colours[edges]
     picture = Image.fromarray(image)
     pen = ImageDraw.Draw(picture)
-    for number, (x0, y0, x1, y1) in zip(numbers, data.boxes[k].tolist(), strict=True):
-        if len(numbers) <= 4:
-            pen.rectangle((x0, y0, x1 - 1, y1 - 1), outline=COLOURS[number % len(COLOURS)])
+    boxes = data.boxes[k].tolist()
+    for number, (x0, y0, x1, y1) in enumerate(boxes if len(boxes) <= 4 else (), 1):
+        pen.rectangle((x0, y0, x1 - 1, y1 - 1), outline=COLOURS[number % len(COLOURS)])
     label = data.labels[k]
     words = data.classes[int(label)] if label.ndim == 0 else ", ".join(data.classes[c] for c in label.nonzero()[:, 0])
     pen.rectangle((0, 0, pen.textlength(words) + 4, 11), fill=(0, 0, 0))
     pen.text((2, 0), words, fill=(255, 255, 255))
-    return np.asarray(picture)
-
-
-def _strip(images: list[np.ndarray], size: int) -> np.ndarray:
-    gap = np.full((size, 3, 3), 255, np.uint8)
-    row = np.concatenate([part for image in images for part in (image, gap)], axis=1)
-    return np.concatenate([row, np.full((3, row.shape[1], 3), 255, np.uint8)])
+    return pil_to_tensor(picture)
 
 
 def main() -> None:

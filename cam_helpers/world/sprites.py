@@ -4,6 +4,7 @@
 file, only drawing elements. Rasterising happens once per process, size and palette.
 """
 
+import copy
 import hashlib
 import io
 import re
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import resvg_py
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
 from PIL import Image
 
 SIDES = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384)  # half octaves: a drawing is never shrunk by more than 1.5
@@ -110,12 +113,12 @@ def parse(data: bytes, name: str) -> Sprite:
     match = re.fullmatch(r"([a-z0-9_]+)-(\d+)\.svg", name)
     if not match:
         fail("the name must be <kind>-<number>.svg, kind in lower case, words joined by _")
-    if len(data) > 64_000 or b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        fail("larger than 64 kB or with a document type; save it as plain SVG")
+    if len(data) > 64_000:
+        fail("larger than 64 kB; save it as plain SVG")
     try:
-        root = ET.fromstring(data)
-    except ET.ParseError as error:
-        fail(f"not well-formed XML: {error}")
+        root = fromstring(data, forbid_dtd=True)
+    except (ET.ParseError, DefusedXmlException) as error:
+        fail(f"not well-formed XML, or with a document type: {error}")
     for element in root.iter():
         tag = str(element.tag).removeprefix(_SVG)
         if tag not in _ALLOWED:
@@ -145,9 +148,7 @@ def parse(data: bytes, name: str) -> Sprite:
 
 
 def _recoloured(root: ET.Element, palette: dict[str, str]) -> ET.Element:
-    if not palette:
-        return root
-    root = ET.fromstring(ET.tostring(root))
+    root = copy.deepcopy(root)
 
     def rule(match):
         colour = palette.get(match[1])
@@ -159,34 +160,23 @@ def _recoloured(root: ET.Element, palette: dict[str, str]) -> ET.Element:
 
 
 def _render(root: ET.Element, side: int, width: float, height: float) -> np.ndarray:
-    """Premultiplied RGBA, longest side `side`, inside the margin."""
-    scale = side / max(width, height)
-    w = max(1, round(width * scale))
-    h = max(1, round(height * scale))
-    root = ET.fromstring(ET.tostring(root))
-    root.set("width", str(w))
-    root.set("height", str(h))
-    root.set("preserveAspectRatio", "none")
+    """Premultiplied RGBA, longest side `side`, inside the margin; changes the root."""
+    w, h = (max(1, round(length * (side / max(width, height)))) for length in (width, height))
+    root.attrib.update(width=str(w), height=str(h), preserveAspectRatio="none")
     png = bytes(resvg_py.svg_to_bytes(svg_string=ET.tostring(root, encoding="unicode"), skip_system_fonts=True))
     rgba = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA")).astype(np.int32)
-    out = np.zeros((h + 2 * MARGIN, w + 2 * MARGIN, 4), np.uint8)
-    inner = out[MARGIN : MARGIN + h, MARGIN : MARGIN + w]
-    inner[..., :3] = (rgba[:h, :w, :3] * rgba[:h, :w, 3:] + 127) // 255
-    inner[..., 3] = rgba[:h, :w, 3]
-    return out
+    rgba[..., :3] = (rgba[..., :3] * rgba[..., 3:] + 127) // 255
+    return np.pad(rgba.astype(np.uint8), ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)))
 
 
 def _part_map(sprite: Sprite, side: int) -> np.ndarray:
     """Which part is on top: parts drawn alone, later covers earlier; faint pixels go to the strongest part."""
-    best = owner = None
+    best = owner = np.zeros((1, 1), np.int16)
     for index, part in enumerate(sprite.parts, 1):
-        alone = ET.fromstring(ET.tostring(sprite._root))
+        alone = copy.deepcopy(sprite._root)
         for g in [g for g in alone if g.tag == _SVG + "g" and g.get("id") != part]:
             alone.remove(g)
         alpha = _render(alone, side, sprite.width, sprite.height)[..., 3].astype(np.int16)
-        if best is None:
-            best, owner = alpha, np.where(alpha > 0, index, 0)
-        else:
-            over = (alpha >= 128) | (alpha > best)
-            best, owner = np.where(over, alpha, best), np.where(over, index, owner)
+        over = (alpha >= 128) | (alpha > best)
+        best, owner = np.where(over, alpha, best), np.where(over, index, owner)
     return owner.astype(np.uint8)

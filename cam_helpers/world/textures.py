@@ -95,8 +95,9 @@ def _mix(*pairs) -> np.ndarray:
     return np.clip(sum((p.astype(np.int32) - 128) * w for p, w in pairs) // 16 + 128, 0, 255)
 
 
-def plaster(dice, size):
-    return _mix((noise(dice, size, 2, 2, 3), 8), (noise(dice, size, 20, 20, 2), 8))
+def _clouds(dice, size, *layers) -> np.ndarray:
+    """Weighted sum of noises, each (across, down, octaves, share of 16)."""
+    return _mix(*((noise(dice, size, *grid), share) for *grid, share in layers))
 
 
 def wood(dice, size):
@@ -125,24 +126,12 @@ def _courses(dice, size, rows, ratio, shift, gap, hollow):
     return np.clip(np.where(joint, hollow, face), 0, 255)
 
 
-def brick(dice, size):
-    return _courses(dice, size, dice.whole(6, 11), 2, 2048, 8, dice.pick([60, 200, 225]))
-
-
-def tiles(dice, size):
-    return _courses(dice, size, dice.whole(4, 8), 1, 0, 14, dice.pick([70, 235])) // 2 + 76
-
-
-def grass(dice, size):
-    return _mix((noise(dice, size, 3, 3, 2), 7), (noise(dice, size, 48, 12, 2), 11), (noise(dice, size, 32, 32, 1), 6))
-
-
 def cloth(dice, size):
     x, y = _grid(size)
     count = dice.whole(4, 9)
     folds = noise(dice, size, 2, 3, 3)
-    stripes = _triangle(x * count * 512 // 4096) if dice.chance(0.5) else _triangle((x + y) * count * 512 // 4096)
-    checks = _triangle(y * count * 512 // 4096) if dice.chance(0.5) else stripes
+    stripes = _triangle((x if dice.chance(0.5) else x + y) * count // 8)
+    checks = _triangle(y * count // 8) if dice.chance(0.5) else stripes
     bands = (((stripes > 150) * 80) + ((checks > 150) * 80) + 48) if dice.chance(0.6) else 128 + 0 * stripes
     return _mix((folds, 9), (bands + 0 * folds, 6), (noise(dice, size, 48, 48, 1), 5))
 
@@ -194,10 +183,6 @@ def sky(dice, size):
     return np.clip(40 + y * 90 // 4096 + clouds, 0, 255)
 
 
-def asphalt(dice, size):
-    return _mix((noise(dice, size, 3, 3, 3), 5), (noise(dice, size, 56, 56, 1), 9))
-
-
 def marble(dice, size):
     veins = abs(noise(dice, size, 3, 3, 4).astype(np.int32) - 128)
     return np.clip(190 - np.maximum(40 - veins * 2, 0) * 3, 0, 255) + noise(dice, size, 2, 2, 2) // 5
@@ -211,5 +196,14 @@ def wallpaper(dice, size):
     return _mix((motif + 100, 16), (noise(dice, size, 2, 2, 2), 3), (noise(dice, size, 40, 40, 1), 2))
 
 
-PATTERNS = {f.__name__: f for f in (plaster, wood, brick, tiles, grass, cloth, sand, cobble, leaves, water, sky,
-                                    asphalt, marble, wallpaper)}  # fmt: skip
+PATTERNS = {
+    "plaster": lambda dice, size: _clouds(dice, size, (2, 2, 3, 8), (20, 20, 2, 8)),
+    "wood": wood,
+    "brick": lambda dice, size: _courses(dice, size, dice.whole(6, 11), 2, 2048, 8, dice.pick([60, 200, 225])),
+    "tiles": lambda dice, size: _courses(dice, size, dice.whole(4, 8), 1, 0, 14, dice.pick([70, 235])) // 2 + 76,
+    "grass": lambda dice, size: _clouds(dice, size, (3, 3, 2, 7), (48, 12, 2, 11), (32, 32, 1, 6)),
+    **{f.__name__: f for f in (cloth, sand, cobble, leaves, water, sky)},
+    "asphalt": lambda dice, size: _clouds(dice, size, (3, 3, 3, 5), (56, 56, 1, 9)),
+    "marble": marble,
+    "wallpaper": wallpaper,
+}

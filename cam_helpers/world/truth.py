@@ -48,15 +48,13 @@ def informativeness(task: str = "scenes", split: str = "train") -> Informativene
     here = table.to_numpy()
     count = len(here)
     elsewhere = (here.sum(0) - here) / (count - 1)
-    p, q = np.clip(here, FLOOR, 1 - FLOOR), np.clip(elsewhere, FLOOR, 1 - FLOOR)
+    p, q = (np.clip(share, FLOOR, 1 - FLOOR) for share in (here, elsewhere))
     log_odds = np.log(p / (1 - p)) - np.log(q / (1 - q))
     overall = _entropy(here.mean(0))
     pointwise = overall - (_entropy(here) + (count - 1) * _entropy(elsewhere)) / count
     mutual = overall - _entropy(here).mean(0)
-    frame = {"index": table.index, "columns": table.columns}
-    return Informativeness(
-        pd.DataFrame(log_odds, **frame), pd.DataFrame(pointwise, **frame), pd.Series(mutual, table.columns)
-    )
+    tables = (pd.DataFrame(values, table.index, table.columns) for values in (log_odds, pointwise))
+    return Informativeness(*tables, pd.Series(mutual, table.columns))
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:

@@ -9,24 +9,20 @@ import copy
 import numpy as np
 
 from . import objects
-from .compose import ground_shadow, place, relief, shade_of, tint
+from .compose import place, relief, tint
 from .pack import Picture
 
 
-def read(values: dict, check) -> dict:
+def read(check) -> dict:
     """The keys of a `video` recipe: those of `objects`, the frames of a clip, and how many objects move through it."""
-    own = {
-        "frames": check.whole(values, "frames", low=2, high=200),
-        "movers": check.span(values, "movers", low=1, high=5, whole=True),
-    }
-    return objects.read(values, check) | own
+    own = {"frames": check.whole("frames", low=2, high=200), "movers": check.span("movers", low=1, high=5, kind=int)}
+    return objects.read(check) | own
 
 
 def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture]:
     """One clip, as a list of frames; labels are 0/1 for every class that can be seen in the frame."""
     stage = objects.Stage(recipe, dice, size, difficulty)
-    for _ in range(round(dice.whole(*recipe["clutter"]["count"]) * difficulty)):
-        stage.paste(stage.layer(dice.pick(recipe["clutter"]["kinds"]), recipe["clutter"]["length"]), 0)
+    stage.scatter()
     kinds = dice.sample(range(len(recipe["classes"])), dice.whole(*recipe["movers"]))
     movers = [Mover(recipe, dice, recipe["classes"][k], difficulty) for k in kinds]
     shot, empty = dice.whole(0, 2**32 - 1), stage.canvas
@@ -35,20 +31,16 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
         stage.canvas = copy.deepcopy(empty)
         layers = [m.layer(number / (recipe["frames"] - 1), size, stage) for m in movers]
         for k, layer in enumerate(layers, 1):
-            if stage.standing:
-                ground_shadow(stage.canvas, layer, objects.base_of(layer), 0.45)
-            shade_of(stage.canvas, layer, size, 0.4)
-            stage.canvas.paste(layer, k)
+            stage.paste(layer, k, 0.4)
         seen = np.bincount(stage.canvas.instances.ravel(), minlength=len(layers) + 1)[1:]
         shown = [k for k, layer in enumerate(layers) if seen[k] >= max(4, 0.2 * layer.area)]
         table = np.zeros(256, np.uint8)  # what can hardly be seen is not labelled; the others are numbered 1, 2, …
         table[[k + 1 for k in shown]] = np.arange(1, len(shown) + 1)
         stage.canvas.instances = table[stage.canvas.instances]
         stage.canvas.parts[stage.canvas.instances == 0] = 0
-        labels = np.zeros(len(recipe["classes"]), np.float32)
-        labels[[kinds[k] for k in shown]] = 1
-        extra = {"labels": labels, "frame": np.int64(number)}
-        frames.append(stage.picture([kinds[k] for k in shown], extra, shot))
+        seen_kinds = [kinds[k] for k in shown]
+        extra = {"labels": objects.presence(recipe, seen_kinds), "frame": np.int64(number)}
+        frames.append(stage.picture(seen_kinds, extra, shot))
     return frames
 
 
@@ -56,8 +48,7 @@ class Mover:
     """One object on its way through a clip: in at one side, along a parabola, out at another (or it stays)."""
 
     def __init__(self, recipe, dice, kind: str, difficulty: float):
-        self.sprite = dice.pick(recipe.library.kinds[kind])
-        self.palette = dice.whole(0, len(self.sprite.palettes) - 1)
+        self.sprite, self.palette = objects.drawing(recipe, dice, kind)
         self.length = min(0.8, dice.between(*recipe["length"]) * objects.fair(self.sprite))
         side, up = dice.pick((-1, 1)), dice.between(0.3, 0.75)
         far = 0.5 + self.length / 2 + 0.05
@@ -67,8 +58,7 @@ class Mover:
         self.first, self.last = dice.between(-0.3, 0.25), dice.between(0.8, 1.3)
         self.turn, self.sway = dice.between(-12, 12) * difficulty, dice.between(-14, 14) * difficulty
         self.grow = dice.between(-0.25, 0.25) * difficulty
-        self.order = objects.ORDERS[dice.whole(0, 5)] if dice.chance(recipe["recoloured"]) else objects.ORDERS[0]
-        self.gains = objects.exposure(dice)
+        self.colours = objects.colouring(recipe, dice)
         self.rough = 0.2 * difficulty
 
     def layer(self, time: float, size: int, stage):
@@ -76,13 +66,10 @@ class Mover:
         t = min(1.0, max(0.0, (time - self.first) / (self.last - self.first)))
         x, y = ((1 - t) ** 2 * a + 2 * t * (1 - t) * b + t * t * c
                 for a, b, c in zip(self.start, self.middle, self.end, strict=True))  # fmt: skip
-        wave = 4 * t * (1 - t)
         length = self.length * (1 + self.grow * t)
-        if stage.standing:
-            half = length / 2 * min(1, self.sprite.height / self.sprite.width)
-            y = max(y, stage.horizon + 0.06 - half)
-        turn = self.turn + self.sway * wave
+        y = stage.floored(y, length, self.sprite)
+        turn = self.turn + self.sway * (4 * t * (1 - t))
         layer = place(self.sprite, self.palette, x * size, y * size, length * size, turn)
         relief(layer, stage.grain, 0.5, self.rough)
-        tint(layer, self.order, self.gains)
+        tint(layer, *self.colours)
         return layer

@@ -42,7 +42,7 @@ def draw_all(job: dict, count: int, workers: int | None = None) -> dict[str, np.
                 bar.update(len(chunk))
             return join(done)
         team = [_Worker() for _ in range(min(workers, len(chunks)))]
-        idle = list(team)
+        idle, pool = list(team), ThreadPoolExecutor(len(team))
 
         def one(chunk):
             worker = idle.pop()
@@ -51,7 +51,6 @@ def draw_all(job: dict, count: int, workers: int | None = None) -> dict[str, np.
             bar.update(len(chunk))
             return result
 
-        pool = ThreadPoolExecutor(len(team))
         try:
             return join(list(pool.map(one, chunks)))
         finally:  # first the workers, so that an interrupted load ends at once
@@ -96,10 +95,8 @@ class _Worker:
 
     def stop(self):
         self._process.terminate()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                pipe.close()
+        with contextlib.suppress(OSError), self._process:
+            pass  # leaving it closes the pipes and waits
 
 
 def serve() -> None:
