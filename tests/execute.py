@@ -52,6 +52,7 @@ if __name__ == "__main__":
         start, path = time.perf_counter(), Path(name)
         notebook = execute(path)
         write(notebook, path)
-        if path.stem == "00_start_here":  # the README shows its first map
-            (path.parent / "figures" / "first_map.png").write_bytes(pictures(notebook)[2])
+        figures = path.parent / "figures"
+        if path.stem == "00_start_here" and figures.is_dir():  # the README shows its first map
+            (figures / "first_map.png").write_bytes(pictures(notebook)[2])
         print(f"{name}: {time.perf_counter() - start:.0f} s")
