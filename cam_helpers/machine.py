@@ -15,6 +15,8 @@ import torch
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from .world.recipes import RecipeError, data_folder, tasks
+
 __all__ = ["Finding", "Report", "cache_folder", "data_folder", "device", "report"]
 
 _MARK = {True: ("ok", "#1b7837"), False: ("to do", "#b2182b")}
@@ -23,11 +25,6 @@ _MARK = {True: ("ok", "#1b7837"), False: ("to do", "#b2182b")}
 def device() -> torch.device:
     """The accelerator if there is one (CUDA, MPS …), else the CPU."""
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-
-
-def data_folder() -> Path:
-    """The repository's data folder."""
-    return Path(__file__).resolve().parent.parent / "data"
 
 
 def cache_folder() -> Path:
@@ -71,7 +68,9 @@ class Report:
 
 def report() -> Report:
     """Check Python, the packages the course needs, the device, the widgets and the folder it writes to."""
-    return Report((_python(), _packages(), _device(), _folder(cache_folder())))
+    data = _data()
+    folder = (_folder(cache_folder()),) if data.fine or os.environ.get("CAM_CACHE") else ()
+    return Report((_python(), _packages(), _device(), data, *folder))
 
 
 def _python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> Finding:
@@ -110,6 +109,14 @@ def _device() -> Finding:
     return Finding("device", name, True)
 
 
+def _data() -> Finding:
+    try:
+        return Finding("data folder", f"{_short(data_folder())}, {len(tasks())} tasks", True)
+    except RecipeError as error:
+        to_do = "open the lessons from the course's folder, or set the environment variable CAM_DATA to its data folder"
+        return Finding("data folder", str(error), False, to_do)
+
+
 def _folder(folder: Path) -> Finding:
     """Try to write: permissions, full disks and read-only mounts all show here."""
     try:
@@ -124,5 +131,8 @@ def _folder(folder: Path) -> Finding:
 
 def _short(folder: Path) -> str:
     """Relative to the course's folder where it lies in it, so that a saved notebook names nobody's home."""
-    root = data_folder().parent
+    try:
+        root = data_folder().parent
+    except RecipeError:
+        return folder.name
     return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name

@@ -81,7 +81,13 @@ def test_the_report_of_this_machine_has_no_problems(monkeypatch, tmp_path):
     monkeypatch.setenv("CAM_CACHE", str(tmp_path))
     monkeypatch.setattr(socket, "socket", lambda *_: pytest.fail("a report needs no network"))
     report = machine.report()
-    assert [finding.what for finding in report.findings] == ["Python", "packages", "device", "folder for results"]
+    assert [finding.what for finding in report.findings] == [
+        "Python",
+        "packages",
+        "device",
+        "data folder",
+        "folder for results",
+    ]
     assert report.problems == [] and repr(report).count("\n") == 3
     assert ".".join(map(str, sys.version_info[:3])) in repr(report)
     assert machine.device().type in report.findings[2].found.lower() or machine.device().type == "cuda"
@@ -98,3 +104,10 @@ def test_the_table_escapes_what_it_shows_and_has_headings():
 def test_what_is_fine_comes_without_advice():
     report = machine.Report((machine.Finding("fine", "yes", True, "do something"),))
     assert "do something" not in repr(report) and "do something" not in report._repr_html_()
+
+
+def test_a_missing_data_folder_is_a_finding_with_advice(monkeypatch, tmp_path):
+    monkeypatch.setenv("CAM_DATA", str(tmp_path))
+    monkeypatch.delenv("CAM_CACHE", raising=False)
+    (finding,) = machine.report().problems
+    assert finding.what == "data folder" and "CAM_DATA" in finding.to_do
