@@ -88,7 +88,7 @@ def test_the_report_of_this_machine_has_no_problems(monkeypatch, tmp_path):
         "data folder",
         "folder for results",
     ]
-    assert report.problems == [] and repr(report).count("\n") == 3
+    assert report.problems == [] and repr(report).count("\n") == 4
     assert ".".join(map(str, sys.version_info[:3])) in repr(report)
     assert machine.device().type in report.findings[2].found.lower() or machine.device().type == "cuda"
 
