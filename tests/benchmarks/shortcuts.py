@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import torch
+from scipy.stats import binomtest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -81,6 +82,12 @@ def gap_network(train, test, epochs=14, seed=0):
     return score
 
 
+def with_interval(share, count):
+    """The accuracy with its 95 % interval (Wilson) for this many test pictures."""
+    low, high = binomtest(round(share * count), count).proportion_ci(method="wilson")
+    return f"{100 * share:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
 def main():
     """Print the numbers; with --write, put them between the two marks of a Markdown file."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -97,9 +104,9 @@ def main():
     )
     for name, measure in measures[2 * given.only_network :]:
         began = time.perf_counter()
-        rows.append(f"| {name} | {100 * measure():.1f} % |")
+        rows.append(f"| {name} | {with_interval(measure(), len(test))} |")
         print(f"{rows[-1]}  ({time.perf_counter() - began:.0f} s)", flush=True)
-    table = "\n".join(["| classifier on `objects`, 64 px | test accuracy |", "|---|---|", *rows])
+    table = "\n".join(["| classifier on `objects`, 64 px | test accuracy (95 % interval) |", "|---|---|", *rows])
     table += f"\n| chance | {100 / len(train.classes):.1f} % |"
     if given.write:
         text = given.write.read_text(encoding="utf-8")
@@ -108,5 +115,4 @@ def main():
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     main()
