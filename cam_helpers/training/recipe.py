@@ -77,5 +77,5 @@ class Recipe:
 PRESETS = {
     "smoke": Recipe(n=256, size=48, epochs=2, batch=32),
     "quick": Recipe(),
-    "course": Recipe(size=128, epochs=20, batch=64, smoothing=0.1),
+    "course": Recipe(size=128, epochs=14, smoothing=0.1, growing=(0.5, 0.6)),
 }
