@@ -57,10 +57,13 @@ def fit(
     batches = Batches(train, recipe, device, accelerator.process_index, accelerator.num_processes, workers)
     network = network.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
     optimizer, schedule = _optimizer(network, recipe, steps := len(batches) * recipe.epochs)
-    files = StateFiles(out, recipe)
+    files = StateFiles(out, recipe.same_weights() | {"pictures": batches.count})
     state = files.load() or {"step": 0, "rows": [], "seconds": 0.0, "meter": [0.0, 0.0, 0.0]}
     if "model" in state:
-        network.load_state_dict(state["model"])
+        try:
+            network.load_state_dict(state["model"])
+        except RuntimeError as error:
+            raise ValueError(f"{out} holds a run with another network: give another folder, or delete it") from error
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
     if recipe.compile:
