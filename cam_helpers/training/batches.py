@@ -24,13 +24,16 @@ class Batches:
 
     def __init__(self, data, recipe: Recipe, device: torch.device, rank: int = 0, world: int = 1, workers: int = 0):
         self.data, self.recipe, self.device, self.rank, self.world = data, recipe, device, rank, world
-        self.count, self.workers = len(data), workers
-        self.batch = min(recipe.batch, self.count)
-        if self.batch % world:
-            raise ValueError(f"a batch of {self.batch} cannot be shared by {world} processes: choose a multiple")
-        self.images, self.labels = getattr(data, "images", None), None
-        self.mean = None
-        if isinstance(self.images, Tensor):
+        self.images, self.labels, self.mean = getattr(data, "images", None), None, None
+        inside = isinstance(self.images, Tensor)
+        self.count, self.workers, parts = len(self.images if inside else data), workers, world * recipe.accumulate
+        self.batch = min(recipe.batch, self.count // parts * parts)
+        if recipe.batch % parts or not self.batch:
+            raise ValueError(
+                f"{self.count} pictures in batches of {recipe.batch} cannot be shared by {world} processes "
+                f"in {recipe.accumulate} equal parts each"
+            )
+        if inside:
             self.labels = torch.as_tensor(data.labels)
             self.mean = self.images[:1000].float().mean((0, 2, 3)).round().to(self.images.dtype).to(device)
             if fits(self.images, device):
@@ -81,9 +84,9 @@ def augment(images: Tensor, recipe: Recipe, side: int, mean: Tensor | None = Non
     if recipe.hidden:
         seen = (torch.rand(n, 1, 4, 4, device=images.device) >= recipe.hidden).float()
         seen = F.interpolate(seen, size=images.shape[-2:]) > 0
-        grey = images.new_full((3,), 128) if mean is None else mean
+        grey = images.new_full((3,), 128 if images.dtype == torch.uint8 else 0.5) if mean is None else mean
         images = torch.where(seen, images, grey[:, None, None])
-    if side != images.shape[-1]:
+    if images.shape[-2:] != (side, side):
         small = images.float() / 255 if images.dtype == torch.uint8 else images
         images = F.interpolate(small, size=(side, side), mode="bilinear", antialias=side < images.shape[-1])
     return images

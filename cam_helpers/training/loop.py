@@ -173,12 +173,14 @@ def hits(logits: Tensor, labels: Tensor, k: int = 1) -> Tensor:
 def evaluate(network: nn.Module, data, batch: int = 250, device: torch.device | None = None) -> dict[str, float]:
     """Share of pictures whose best score, and one of whose best five, is that of a class which is there: top1, top5.
 
-    Where a picture may hold several classes also the mean average precision. The network's mode is left as it was.
+    Where a picture may hold several classes also the mean average precision, of the classes that occur. The network's
+    mode is left as it was.
     """
     device = device or next(network.parameters()).device
     training = network.training
     network.eval()
-    images = data.images.split(batch) if hasattr(data, "images") else torch.utils.data.DataLoader(data, batch)
+    inside = isinstance(getattr(data, "images", None), Tensor)
+    images = data.images.split(batch) if inside else torch.utils.data.DataLoader(data, batch)
     logits, labels = [], []
     for part in images:
         x, y = part if isinstance(part, (tuple, list)) else (part, None)
@@ -188,7 +190,8 @@ def evaluate(network: nn.Module, data, batch: int = 250, device: torch.device | 
     logits, labels = torch.cat(logits), torch.cat(labels) if labels else torch.as_tensor(data.labels)
     found = {f"top{k}": hits(logits, labels, k).mean().item() for k in (1, 5)}
     if labels.ndim == 2:
-        found["mAP"] = float(average_precision_score(labels.numpy(), logits.numpy()))
+        there = labels.sum(0) > 0  # a class without a picture has no precision
+        found["mAP"] = float(average_precision_score(labels[:, there].numpy(), logits[:, there].numpy()))
     return found
 
 
