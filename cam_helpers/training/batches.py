@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from .recipe import Recipe
 
@@ -18,8 +18,8 @@ class Batches:
     """The pictures of a set, batch after batch, this process's share of each.
 
     data: has `.images` uint8 (N,3,H,W) and `.labels` (the world, or any such object); or is a Dataset of
-    (uint8 (3,H,W), label), read by worker processes. Pictures in memory move to the device once, if they fill at most
-    a quarter of what is free there; else batch by batch.
+    (uint8 (3,H,W), label), read by worker processes, whose own dice, if any, are PyTorch's. Pictures in memory move to
+    the device once, if they fill at most a quarter of what is free there; else batch by batch.
     """
 
     def __init__(self, data, recipe: Recipe, device: torch.device, rank: int = 0, world: int = 1, workers: int = 0):
@@ -47,25 +47,36 @@ class Batches:
         """From step `first` on: images, uint8 or float 0–1, (batch/world,3,h,w), and labels, on the device."""
         order = torch.randperm(self.count, generator=torch.Generator().manual_seed(self.recipe.seed * 100_003 + epoch))
         chosen = order[: len(self) * self.batch].view(len(self), self.batch)[first:, self.rank :: self.world]
-        for step, (images, labels) in enumerate(self._read(chosen), first):
+        for step, (images, labels) in enumerate(self._read(chosen, epoch), first):
             torch.manual_seed((((self.recipe.seed * 4099 + epoch) * 65537 + step) << 8) + self.rank)
             yield augment(images, self.recipe, self.recipe.side(epoch), self.mean), labels
 
-    def _read(self, chosen: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def _read(self, chosen: Tensor, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         if isinstance(self.images, Tensor):
             chosen = chosen.to(self.images.device)
             for index in chosen:
                 yield tuple(t[index].to(self.device, non_blocking=True) for t in (self.images, self.labels))
             return
+        dice = (self.recipe.seed * 4099 + epoch) << 24
         loader = DataLoader(
-            self.data,
-            batch_sampler=chosen.tolist(),
+            _Diced(self.data),
+            batch_sampler=[[(dice + index, index) for index in step] for step in chosen.tolist()],
             num_workers=self.workers,
-            collate_fn=default_collate,
             pin_memory=self.device.type == "cuda",
         )
         for images, labels in loader:
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+
+class _Diced(Dataset):
+    """(dice, index) -> the item, whose own dice fall alike in every worker process, and when a run goes on."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __getitem__(self, key: tuple[int, int]):
+        torch.manual_seed(key[0])
+        return self.data[key[1]]
 
 
 def fits(images: Tensor, device: torch.device) -> bool:
