@@ -20,8 +20,8 @@ MAPS = {  # features (K,h,w) at the network's picture size: the paper's section 
 }  # fmt: skip
 COURSE = [name for name in NAMES if name.startswith("course")]
 FULL = ("avg", "max", "sum")
-POOLS = {name: FULL for name in ("mobilenet_v2", "squeezenet1_1", "alexnet_places205", *COURSE)}  # the others: "avg"
-SLOW = {name: pytest.mark.slow for name in ("vgg16", "googlenet", "resnet50")}
+POOLS = dict.fromkeys(("mobilenet_v2", "squeezenet1_1", "alexnet_places205", *COURSE), FULL)  # the others: "avg"
+SLOW = dict.fromkeys(("vgg16", "googlenet", "resnet50"), pytest.mark.slow)
 
 
 def on_meta(name, *args, **options):
