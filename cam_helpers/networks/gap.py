@@ -130,7 +130,9 @@ def gap_network(
         parts["extra"], units = _extra(units, design, norm if own else None)
     if design.dense:
         hidden = nn.Linear(16 * units, units := design.dense)
-        end |= {"pool": nn.AdaptiveMaxPool2d(4), "dense": nn.Sequential(hidden, nn.ReLU(inplace=True), nn.Dropout())}
+        scaled = nn.BatchNorm1d(units) if norm == "batch" else nn.GroupNorm(8, units)  # without one it does not learn
+        layers = hidden, scaled, nn.ReLU(inplace=True), nn.Dropout()
+        end |= {"pool": nn.AdaptiveMaxPool2d(4), "dense": nn.Sequential(*layers)}
     kind = partial(nn.Conv2d, kernel_size=1) if design.head_first else nn.Linear
     head = kind(units, num_classes, bias=bias)
     if trained is not None and bias and pool == "avg" and trained.weight.shape == head.weight.shape:
