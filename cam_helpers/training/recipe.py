@@ -75,7 +75,8 @@ class Recipe:
     def side(self, epoch: int) -> int:
         """The side of the pictures in this epoch, in pixels."""
         share, until = self.growing
-        return self.size if epoch >= round(until * self.epochs) else max(8, round(share * self.size / 8) * 8)
+        small = min(max(8, round(share * self.size / 8) * 8), self.size)
+        return self.size if epoch >= round(until * self.epochs) else small
 
 
 PRESETS = {

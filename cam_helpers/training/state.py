@@ -83,7 +83,7 @@ def _read(path: Path) -> dict:
     with zipfile.ZipFile(path) as parts:
         if sum(part.file_size for part in parts.infolist()) > path.stat().st_size:
             raise ValueError("it would unpack to more than its size")
-        if parts.testzip():
+        if parts.testzip() or any(part.external_attr for part in parts.infolist()):  # marked as folder: not filled
             raise ValueError("its checksums are wrong")
     state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict) or set(state) != _PARTS:
