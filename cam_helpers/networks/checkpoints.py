@@ -89,6 +89,8 @@ def card_text(name: str, card: dict) -> str:
 def _words(value) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k} {_words(v)}" for k, v in value.items() if v is not None)
+    if isinstance(value, list | tuple):  # JSON knows lists only
+        return f"({', '.join(map(_words, value))})"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
