@@ -9,12 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import yaml
-from accelerate import PartialState
 
 from .. import world
 from ..networks import gap_network, save_checkpoint
 from ..world.recipes import data_folder
-from .loop import evaluate, fit
+from .loop import evaluate, fit, processes
 from .recipe import PRESETS, Recipe
 from .state import StateFiles
 
@@ -35,8 +34,8 @@ def main(arguments: list[str] | None = None) -> dict:
         parser.error(str(error))
     except OSError as error:
         parser.error(f"nothing can be written to {given.out}: {error.strerror}")
-    processes = PartialState()
-    with processes.main_process_first():  # the first draws, the others find the pictures in the cache
+    every = processes()
+    with every.main_process_first():  # the first draws, the others find the pictures in the cache
         train, val = (
             world.load(recipe.task, split, n=recipe.n, size=recipe.size, seed=recipe.data_seed)
             for split in ("train", "val")
@@ -53,9 +52,9 @@ def main(arguments: list[str] | None = None) -> dict:
     result = {
         **{k: round(v, 4) for k, v in scores.items()}, "epochs": recipe.epochs,
         "pictures_per_second": round(run.pictures_per_second, 1), "seconds": round(run.seconds, 1),
-        "device": run.device, "precision": run.precision, "processes": processes.num_processes, "checkpoint": str(path),
+        "device": run.device, "precision": run.precision, "processes": every.num_processes, "checkpoint": str(path),
     }  # fmt: skip
-    if processes.is_main_process:
+    if every.is_main_process:
         libraries = {name: version(name) for name in ("torch", "torchvision", "accelerate", "cam_helpers")}
         card = {
             "task": recipe.task, "data_version": train.version, "data_seed": recipe.data_seed, "size": recipe.size,
@@ -66,8 +65,8 @@ def main(arguments: list[str] | None = None) -> dict:
         }  # fmt: skip
         save_checkpoint(run.network, card, path)
         print(json.dumps(result), flush=True)
-    processes.wait_for_everyone()
-    processes.destroy_process_group()
+    every.wait_for_everyone()
+    every.destroy_process_group()
     return result
 
 
@@ -111,7 +110,8 @@ def _parser() -> argparse.ArgumentParser:
             how = {"action": argparse.BooleanOptionalAction}
         elif kind is tuple:
             how = {"type": float, "nargs": 2}
-        parser.add_argument(f"--{name.replace('_', '-')}", default=None, **how)
+        names = [f"--{name.replace('_', '-')}", *(["--pictures"] if name == "n" else [])]  # torchrun cannot pass --n on
+        parser.add_argument(*names, default=None, **how)
     return parser
 
 

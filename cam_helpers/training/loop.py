@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
+from accelerate.utils import parse_flag_from_env
 from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -203,8 +204,14 @@ def fast_precision(device: torch.device) -> str:
     return "bf16" if device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in quick) else "no"
 
 
+def processes() -> PartialState:
+    """This process among those of torchrun, on a machine without a GPU too, where Accelerate has to be told."""
+    return PartialState(cpu=not torch.accelerator.is_available() or parse_flag_from_env("ACCELERATE_USE_CPU"))
+
+
 def _accelerator(recipe: Recipe) -> Accelerator:
-    precision = fast_precision(PartialState().device) if recipe.precision == "auto" else recipe.precision
+    device = processes().device
+    precision = fast_precision(device) if recipe.precision == "auto" else recipe.precision
     AcceleratorState._reset_state()  # a notebook trains several times, each run with its own precision
     return Accelerator(mixed_precision=precision, gradient_accumulation_steps=recipe.accumulate)
 
