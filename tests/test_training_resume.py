@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import signal
+import time
 import warnings
 import zipfile
 
@@ -40,7 +41,8 @@ def crash():
 
 
 def ctrl_c():
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+    time.sleep(0)  # and Python hears of it
 
 
 def train(out=None, net=None, save_every=0.0, noise=None, workers=0, **changes):
