@@ -168,7 +168,7 @@ def test_the_input_is_not_changed_and_may_need_gradients():
         ((1, 5, 5), {"threshold": -0.2}, "got -0.2$"),
         ((1, 5, 5), {"threshold": 20}, "from 0 to 1, got 20$"),
         ((1, 5, 5), {"threshold": math.nan}, "got nan$"),
-        ((1, 5, 5), {"rule": "biggest"}, "^rule must be 'largest' or 'all', got 'biggest'$"),
+        ((1, 5, 5), {"rule": "biggest"}, "^rule must be 'largest', 'all' or 'released', got 'biggest'$"),
         ((1, 5, 5), {"rule": None}, "got None$"),
     ],
 )

@@ -109,12 +109,18 @@ def test_five_boxes_never_do_worse_than_the_first_of_them_and_both_worse_than_th
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"labels": [7, 7]}, "must be of the same pictures, got 1, 1, 1 and 2$"),
-        ({"boxes": [torch.zeros(6, 4)], "classes": [[7] * 6]}, r"^picture 0: .* M up to 5, got \(6, 4\) and 6$"),
+        ({"labels": [7, 7]}, r"must be of the same pictures, got \[1, 1, 1, 2\]$"),
+        (
+            {"boxes": [torch.zeros(6, 4)], "classes": [[7] * 6]},
+            r"^boxes must be \(M,4\) with M classes, up to 5, got \(6, 4\) and 6$",
+        ),
         ({"classes": [[7, 7]]}, r"got \(1, 4\) and 2$"),
-        ({"gt_boxes": [torch.zeros(0, 4)]}, "^picture 0 has no true box: there is nothing to find in it$"),
-        ({"gt_boxes": [torch.zeros(4)]}, r"^picture 0: true boxes must be \(M,4\), got \(4,\)$"),
-        ({"gt_boxes": [box(4, 0, 0, 4)]}, "^picture 0: true boxes must be x1, y1, x2, y2 with x1 < x2 and y1 < y2$"),
+        (
+            {"gt_boxes": [torch.zeros(0, 4)]},
+            r"^picture 0 needs true boxes \(M,4\), M ≥ 1, x1 < x2 and y1 < y2, got \[\]$",
+        ),
+        ({"gt_boxes": [torch.zeros(4)]}, r"^picture 0 needs true boxes .* got \[0.0, 0.0, [04].0, [04].0\]$"),
+        ({"gt_boxes": [box(4, 0, 0, 4)]}, r"x1 < x2 and y1 < y2, got \[\[4.0, 0.0, 0.0, 4.0\]\]$"),
         ({"iou": 0}, "^an IoU to reach is above 0 and at most 1, got 0$"),
     ],
 )
@@ -241,12 +247,17 @@ def test_the_centred_gaussian_gives_centred_boxes_of_every_size():
             {},
             r"^maps must be \(N,H,W\), got \(5, 5\): add the batch dimension, maps\[None\]$",
         ),
-        (torch.ones(1, 5, 0), [TRUE], {}, r"^maps have no pixels: \(1, 5, 0\)$"),
-        (torch.tensor([[[0.0]], [[math.nan]]]), [TRUE] * 2, {}, r"^maps hold NaN or infinite values \(picture 1\)$"),
-        (torch.full((1, 2, 2), math.inf), [TRUE], {}, r"infinite values \(picture 0\)$"),
+        (torch.ones(1, 5, 0), [TRUE], {}, r"^maps must have pixels .*, got \(1, 5, 0\)$"),
+        (torch.tensor([[[0.0]], [[math.nan]]]), [TRUE] * 2, {}, r"no NaN or infinite values, got \(2, 1, 1\)$"),
+        (torch.full((1, 2, 2), math.inf), [TRUE], {}, "^maps must have pixels and no NaN or infinite"),
         (torch.ones(2, 5, 5), [TRUE], {}, "^maps and gt_boxes must be of the same pictures, got 2 and 1$"),
-        (torch.ones(1, 5, 5), [TRUE[:0]], {}, "^picture 0 has no true box: there is nothing to find in it$"),
-        (torch.ones(1, 5, 5), TRUE[:1], {}, r"^picture 0: true boxes must be \(M,4\), got \(4,\)$"),
+        (
+            torch.ones(1, 5, 5),
+            [TRUE[:0]],
+            {},
+            r"^picture 0 needs true boxes \(M,4\), M ≥ 1, x1 < x2 and y1 < y2, got \[\]$",
+        ),
+        (torch.ones(1, 5, 5), TRUE[:1], {}, r"^picture 0 needs true boxes .* got \[0.0, 0.0, [04].0, [04].0\]$"),
         (torch.ones(0, 5, 5), [], {}, "^no pictures to score$"),
         (torch.ones(1, 5, 5), [TRUE], {"thresholds": 0}, "^thresholds must be parts of the map's maximum, rising"),
         (torch.ones(1, 5, 5), [TRUE], {"thresholds": (0.5, 0.2)}, r"got \(0.5, 0.2\)$"),
@@ -317,22 +328,19 @@ def test_a_tally_counts_batches_without_keeping_them():
         part.update(scores.classification_error(logits[rows], labels[rows])[1])
     score = parts[0].merge(parts[1]).compute()
     assert score == scores.classification_error(logits, labels)[1] and score.hits is None
-    assert repr(parts[0]) == "Tally(errors=True): 30 pictures"
     with pytest.raises(
         ValueError, match=r"^this score did not keep what each picture contributed: accumulate with keep"
     ):
         score.interval()
-    with pytest.raises(
-        ValueError, match=r"^cannot merge Tally\(errors=False\): 0 pictures into Tally\(errors=True\): 30"
-    ):
+    with pytest.raises(ValueError, match=r"^cannot merge .*'errors': False.* into .*'errors': True.* the same$"):
         parts[0].merge(scores.Tally())
 
 
 @pytest.mark.parametrize(
     ("run", "words"),
     [
-        (lambda: scores.interval(torch.zeros(0)), "^no pictures to draw from$"),
-        (lambda: scores.interval(torch.zeros(3, 2)), r"^hits must be \(N,\), got \(3, 2\)$"),
+        (lambda: scores.interval(torch.zeros(0)), r"^hits must be \(N,\), one a picture, got \(0,\)$"),
+        (lambda: scores.interval(torch.zeros(3, 2)), r"one a picture, got \(3, 2\)$"),
         (lambda: scores.interval([True], level=95), "^level is a part of 1, such as 0.95, got 95$"),
         (lambda: scores.paired_difference([1], [1, 0]), "^a paired comparison needs the same pictures: 1 and 2$"),
     ],
