@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import top_k_accuracy_score
+from sklearn.metrics import average_precision_score, top_k_accuracy_score
 from torchvision.ops import box_iou
 
 from cam_helpers import boxes_from_maps, scores
@@ -34,7 +34,7 @@ def box(*corners):
 
 
 seeds = st.integers(0, 10**6)
-properties = settings(deadline=None, max_examples=15)
+properties = settings(deadline=None, max_examples=10)
 
 # -- labels ---------------------------------------------------------------------------------------------------------
 
@@ -152,9 +152,9 @@ def test_every_threshold_scores_the_boxes_that_boxes_from_maps_gives(seed, thres
 
 
 @properties
-@given(seeds, st.sampled_from(["max", "minmax"]), st.sampled_from(["largest", "all"]), st.sampled_from([8, 65, 200]))
+@given(seeds, st.sampled_from(["max", "minmax"]), st.sampled_from(["largest", "all"]), st.sampled_from([8, 70]))
 def test_the_sweep_equals_one_evaluation_per_threshold(seed, normalize, rule, steps):
-    """65 and 200 thresholds grow a tree of regions, 8 and 1 label the map anew."""
+    """70 thresholds grow a tree of regions, 8 and 1 label the map anew."""
     maps, truth = some(seed)
     curve = scores.BoxSweep(steps, 0.4, rule, normalize).update(maps, truth).compute().curve
     single = [scores.BoxSweep((t / steps,), 0.4, rule, normalize).update(maps, truth).compute() for t in range(steps)]
@@ -270,6 +270,74 @@ def test_the_centred_gaussian_gives_centred_boxes_of_every_size():
 def test_maps_and_boxes_that_cannot_be_meant(maps, truth, how, words):
     with pytest.raises(ValueError, match=words):
         scores.max_box_acc(maps, truth, **how)
+
+
+# -- pixels ---------------------------------------------------------------------------------------------------------
+
+
+@properties
+@given(seeds)
+def test_pixel_average_precision_equals_that_of_scikit_learn(seed):
+    """On maps whose values are whole steps of its histogram, from 0 to 1."""
+    rng = np.random.default_rng(seed)
+    values, masks, ignore = rng.integers(0, 33, (3, 8, 9)), rng.random((3, 8, 9)) < 0.3, rng.random((3, 8, 9)) < 0.2
+    values[:, 0, :2], masks[0, 0, 0] = (0, 32), True
+    found = scores.pixel_average_precision(*map(torch.from_numpy, (values, masks, ignore)))
+    counts = masks | ~ignore
+    assert found == pytest.approx(average_precision_score(masks[counts], values[counts]))
+    assert found.recall[-1] == pytest.approx(1) and found.precision[-1] == pytest.approx(masks[counts].mean())
+    low, high = found.interval()
+    assert 0 <= low <= high <= 1
+
+
+@properties
+@given(seeds, st.integers(0, 6))
+def test_pixels_may_come_in_parts(seed, cut):
+    maps, _ = some(seed)
+    masks = maps > maps.mean()
+    parts = [scores.PixelCurve(keep=True) for _ in range(2)]
+    for part, rows in zip(parts, (slice(cut), slice(cut, 6)), strict=True):
+        part.update(maps[rows], masks[rows])
+    merged, whole = parts[0].merge(parts[1]).compute(), scores.pixel_average_precision(maps, masks)
+    assert merged == whole and merged.interval() == whole.interval()
+    streamed = scores.PixelCurve().update(maps, masks)
+    assert streamed.compute() == whole and streamed.total.shape == (2, 1001) and streamed.compute().outcomes is None
+
+
+def test_a_perfect_map_has_all_the_precision_and_an_ignored_pixel_no_say():
+    masks = torch.stack([rectangle(2, 3, 6, 8), rectangle(0, 0, 3, 3)]).bool()
+    assert scores.pixel_average_precision(masks.float(), masks) == 1
+    wrong = masks | torch.stack([rectangle(0, 9, 10, 10)] * 2).bool()
+    assert scores.pixel_average_precision(wrong.float(), masks) == pytest.approx(29 / 49)
+    assert scores.pixel_average_precision(wrong.float(), masks, wrong) == 1  # true pixels count, ignored or not
+    with pytest.raises(ValueError, match=r"^no mask has a true pixel: there is nothing to find$"):
+        scores.pixel_average_precision(masks.float(), masks & False)
+    with pytest.raises(ValueError, match=r"^ignore must be \(N,H,W\) as maps, got \(10, 10\) and \(2, 10, 10\)$"):
+        scores.pixel_average_precision(masks.float(), masks, masks[0])
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "tolerance", "hit"),
+    [
+        (3, 3, 0, True),
+        (4, 3, 0, False),  # x2 is exclusive
+        (4, 3, 1, True),
+        (4, 4, 1, False),  # at the corner the distance is √2
+        (4, 4, 1.5, True),
+        (6, 9, 0, True),
+        (9, 0, 4, False),
+        (9, 0, 6, True),
+    ],
+)
+def test_the_pointing_game(x, y, tolerance, hit):
+    score = scores.pointing_game(rectangle(x, y, x + 1, y + 1)[None] - 3, [TRUE], tolerance)
+    assert score == hit and score.hits.tolist() == [hit]
+
+
+def test_a_constant_map_points_nowhere():
+    assert scores.pointing_game(torch.ones(1, 10, 10), [TRUE], 15) == 0
+    with pytest.raises(ValueError, match=r"^tolerance is a distance in pixels, got -1$"):
+        scores.pointing_game(torch.ones(1, 10, 10), [TRUE], -1)
 
 
 # -- intervals ------------------------------------------------------------------------------------------------------
