@@ -176,14 +176,15 @@ def test_the_scale_of_a_map_does_not_matter_and_a_shift_only_without_minimum(see
 @given(seeds)
 def test_what_is_asked_for_more_strictly_is_reached_less_often(seed):
     maps, truth = some(seed)
-    accuracies = [scores.max_box_acc(maps, truth, iou=iou, thresholds=50) for iou in (0.1, 0.3, 0.5, 0.7, 1.0)]
-    assert accuracies == sorted(accuracies, reverse=True)
-    any_region = scores.max_box_acc_v2(maps, truth, thresholds=50)
-    assert any_region >= np.mean([scores.max_box_acc(maps, truth, iou=d, thresholds=50) for d in (0.3, 0.5, 0.7)])
-    assert any_region.hits.shape == (6, 3) and any_region == pytest.approx(any_region.hits.double().mean())
-    assert any_region.value == pytest.approx(any_region.curve.amax(1).mean())
+    deltas = (0.1, 0.3, 0.5, 0.7, 1.0)
+    curve = scores.BoxSweep(20, deltas).update(maps, truth).compute().curve
+    assert (curve.diff(dim=0) <= 0).all()
+    any_region = scores.max_box_acc_v2(maps, truth, deltas, thresholds=20)
+    assert (any_region.curve >= curve).all()
+    assert any_region.hits.shape == (6, 5) and any_region == pytest.approx(any_region.hits.double().mean())
+    assert any_region == pytest.approx(any_region.curve.amax(1).mean()) and len(any_region.threshold) == 5
     with_more = [torch.cat([boxes, box(0, 0, 10, 12)]) for boxes in truth]
-    assert scores.max_box_acc(maps, with_more, thresholds=50) >= scores.max_box_acc(maps, truth, thresholds=50)
+    assert (scores.BoxSweep(20, deltas).update(maps, with_more).compute().curve >= curve).all()
 
 
 def test_the_oracle_is_an_upper_bound_and_the_held_out_threshold_is_chosen_elsewhere():
@@ -259,12 +260,23 @@ def test_the_centred_gaussian_gives_centred_boxes_of_every_size():
         ),
         (torch.ones(1, 5, 5), TRUE[:1], {}, r"^picture 0 needs true boxes .* got \[0.0, 0.0, [04].0, [04].0\]$"),
         (torch.ones(0, 5, 5), [], {}, "^no pictures to score$"),
+        (torch.ones(1, 5, 5), [TRUE], {"thresholds": 0, "protocol": "wsol"}, "got 0$"),
         (torch.ones(1, 5, 5), [TRUE], {"thresholds": 0}, "^thresholds must be parts of the map's maximum, rising"),
         (torch.ones(1, 5, 5), [TRUE], {"thresholds": (0.5, 0.2)}, r"got \(0.5, 0.2\)$"),
         (torch.ones(1, 5, 5), [TRUE], {"thresholds": (math.nan,)}, r"got \(nan,\)$"),
         (torch.ones(1, 5, 5), [TRUE], {"iou": 1.5}, "^an IoU to reach is above 0 and at most 1, got 1.5$"),
-        (torch.ones(1, 5, 5), [TRUE], {"normalize": "sum"}, "^normalize must be 'max' or 'minmax', got 'sum'$"),
-        (torch.ones(1, 5, 5), [TRUE], {"protocol": "voc"}, "^protocol must be 'course' or 'wsol', got 'voc'$"),
+        (
+            torch.ones(1, 5, 5),
+            [TRUE],
+            {"normalize": "sum"},
+            r"^normalize must be one of \['max', 'minmax'\], got 'sum'$",
+        ),
+        (
+            torch.ones(1, 5, 5),
+            [TRUE],
+            {"protocol": "voc"},
+            r"^protocol must be one of \['course', 'wsol'\], got 'voc'$",
+        ),
     ],
 )
 def test_maps_and_boxes_that_cannot_be_meant(maps, truth, how, words):

@@ -135,7 +135,8 @@ def _resampled(outcomes: np.ndarray, of_mean: Callable, seed: int, draws: int = 
     rng, n = np.random.default_rng(seed), len(outcomes)
     values = []
     for _ in range(draws // at_once):
-        weights = np.stack([np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(at_once)]) / n
+        drawn = rng.integers(n, size=(at_once, n)) + n * np.arange(at_once)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=at_once * n).reshape(at_once, n) / n
         values.append(of_mean((weights @ outcomes.reshape(n, -1)).reshape(at_once, *outcomes.shape[1:])))
     return np.concatenate(values)
 

@@ -69,11 +69,10 @@ class PixelCurve(Accumulator):
         heat = heat - heat.amin((1, 2), keepdim=True)
         peak = heat.amax((1, 2), keepdim=True)
         heat = (heat / peak.where(peak > 0, 1)).cpu().numpy()
-        true, ignored = (
-            np.asarray(x.cpu(), dtype=bool) for x in (masks, torch.zeros(()) if ignore is None else ignore)
-        )
+        true = masks.cpu().numpy().astype(bool)
         bins = np.searchsorted(_EDGES, heat, side="right") - 1 + len(_EDGES) * ~true
-        bins[ignored & ~true] = 2 * len(_EDGES)  # swept into a bin of its own
+        if ignore is not None:  # into a bin of their own, that is thrown away
+            bins[ignore.cpu().numpy().astype(bool) & ~true] = 2 * len(_EDGES)
         counts = [np.bincount(b.ravel(), minlength=2 * len(_EDGES) + 1)[:-1] for b in bins]
         return self._add(np.array(counts, np.int32).reshape(len(maps), 2, len(_EDGES)))
 

@@ -41,9 +41,7 @@ def max_box_acc(maps, gt_boxes, iou=0.5, normalize="minmax", thresholds=1000, pr
     return BoxSweep(thresholds, iou, "largest", normalize, protocol, keep=True).update(maps, gt_boxes).compute()
 
 
-def max_box_acc_v2(
-    maps, gt_boxes, iou=(0.3, 0.5, 0.7), normalize="minmax", thresholds=1000, protocol="course"
-) -> Score:
+def max_box_acc_v2(maps, gt_boxes, iou=(0.3, 0.5, 0.7), normalize="minmax", thresholds=1000, protocol="course"):
     """MaxBoxAccV2: the mean of MaxBoxAcc over several IoUs, where the box of *any* region may be the right one.
 
     An **oracle** too, with a threshold for each IoU: .threshold is a tuple (D,), .curve (D,T), .hits (N,D).
@@ -76,28 +74,23 @@ class BoxSweep(Accumulator):
 
     of_mean = staticmethod(best)
 
-    def __init__(
-        self, thresholds=1000, iou=0.5, rule="largest", normalize="minmax", protocol="course", keep: bool = False
-    ):
+    def __init__(self, thresholds=1000, iou=0.5, rule="largest", normalize="minmax", protocol="course", keep=False):
         if isinstance(thresholds, int):  # 700 of 1000 is 0.7 here, and 0.7000000000000001 there
             steps = np.arange(thresholds)
-            self.grid = steps * (1 / thresholds) if protocol == "wsol" else steps / thresholds
+            self.grid = steps * (1 / max(thresholds, 1)) if protocol == "wsol" else steps / thresholds
         else:
             self.grid = np.asarray(thresholds, dtype=float)
         if self.grid.ndim != 1 or not len(self.grid) or not (np.diff(self.grid, prepend=0, append=1) >= 0).all():
             raise ValueError(f"thresholds must be parts of the map's maximum, rising from 0 to 1, got {thresholds}")
-        for name, value, known in (
-            ("rule", rule, ("largest", "all")),
-            ("normalize", normalize, ("max", "minmax")),
-            ("protocol", protocol, ("course", "wsol")),
-        ):
-            if value not in known:
-                raise ValueError(f"{name} must be '{known[0]}' or '{known[1]}', got {value!r}")
+        words = {"rule": rule, "normalize": normalize, "protocol": protocol}
+        for name, known in (("rule", "largest all"), ("normalize", "max minmax"), ("protocol", "course wsol")):
+            if words[name] not in known.split():
+                raise ValueError(f"{name} must be one of {known.split()}, got {words[name]!r}")
         self.rule, self.normalize, self.wsol, self.single = rule, normalize, protocol == "wsol", np.ndim(iou) == 0
         self.ious = np.atleast_1d(np.asarray(iou, dtype=float))
         check_iou(*self.ious)
         grid = thresholds if isinstance(thresholds, int) else tuple(self.grid)
-        super().__init__(keep, thresholds=grid, iou=iou, rule=rule, normalize=normalize, protocol=protocol)
+        super().__init__(keep, thresholds=grid, iou=(self.single, *self.ious), **words)
 
     def update(self, maps: Tensor, gt_boxes: Sequence[Tensor]) -> BoxSweep:
         """maps (n,H,W), gt_boxes: n tensors (M,4), M ≥ 1 -> self.
