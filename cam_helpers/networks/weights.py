@@ -1,4 +1,4 @@
-"""Networks that can localize (lesson 02). For now: pretrained ones, without waiting for a network that is not there."""
+"""Pretrained weights, without waiting for a host that is not there."""
 
 from __future__ import annotations
 
@@ -23,31 +23,36 @@ class WeightsUnavailable(OSError):
     """Pretrained weights are neither on this machine nor to be had now. The text is one line for the reader."""
 
 
-def pretrained(name: str, patience: float = 1.0) -> tuple[nn.Module, models.WeightsEnum]:
+def pretrained(
+    name: str, patience: float = 1.0, *, weights: models.WeightsEnum | None = None
+) -> tuple[nn.Module, models.WeightsEnum]:
     """A torchvision classifier with pretrained weights, in eval mode -> (network, weights).
 
     `weights.transforms()` prepares a picture, `weights.meta["categories"]` names the classes. Weights that lie in
     `torch.hub.get_dir()` ($TORCH_HOME/hub) are taken first, the default ones before older ones; otherwise torchvision
     downloads the default ones, shows a bar and checks the sum. Where their host does not answer within `patience`
     seconds, or CAM_OFFLINE is set, it raises WeightsUnavailable at once instead of waiting for a time-out; so it does
-    when a file is damaged. Raises ValueError for a name that torchvision has not.
+    when a file is damaged. `weights`: these and no others. Raises ValueError for a name that torchvision has not, or
+    weights of another network.
     """
     every = models.get_model_weights(name)
-    reasons = []
-    for weights in sorted(every, key=lambda w: w is not every.DEFAULT):
-        if _file(weights).exists():
+    if weights is not None and not isinstance(weights, every):
+        raise ValueError(f"weights for {name} are one of {', '.join(map(str, every))}, got {weights!r}")
+    default, reasons = weights or every.DEFAULT, []
+    for found in [default] if weights else sorted(every, key=lambda w: w is not default):
+        if _file(found).exists():
             try:
-                return models.get_model(name, weights=weights).eval(), weights
+                return models.get_model(name, weights=found).eval(), found
             except (OSError, RuntimeError, EOFError, TypeError, AttributeError, pickle.UnpicklingError):
-                reasons.append(f"the file {_file(weights).name} is damaged: delete it")
+                reasons.append(f"the file {_file(found).name} is damaged: delete it")
     if not reasons:
         if os.environ.get("CAM_OFFLINE"):
             reasons.append("they are not on this machine, and CAM_OFFLINE is set")
-        elif not _answers(every.DEFAULT.url, patience):
+        elif not _answers(default.url, patience):
             reasons.append("they are not on this machine, and their host does not answer")
         else:
             try:
-                return models.get_model(name, weights=every.DEFAULT).eval(), every.DEFAULT
+                return models.get_model(name, weights=default).eval(), default
             except (OSError, RuntimeError) as error:
                 reasons.append(f"the download failed, {error}")
     raise WeightsUnavailable(f"No pretrained weights for {name}: {'; '.join(reasons)}.")
