@@ -155,10 +155,10 @@ def test_every_threshold_scores_the_boxes_that_boxes_from_maps_gives(seed, thres
 @given(seeds, st.sampled_from(["max", "minmax"]), st.sampled_from(["largest", "all"]), st.sampled_from([8, 70]))
 def test_the_sweep_equals_one_evaluation_per_threshold(seed, normalize, rule, steps):
     """70 thresholds grow a tree of regions, 8 and 1 label the map anew."""
-    maps, truth = some(seed)
+    maps, truth = some(seed, n=3)
     curve = scores.BoxSweep(steps, 0.4, rule, normalize).update(maps, truth).compute().curve
-    single = [scores.BoxSweep((t / steps,), 0.4, rule, normalize).update(maps, truth).compute() for t in range(steps)]
-    assert curve.tolist() == single
+    for t in range(seed % 7, steps, 7):
+        assert curve[t] == scores.BoxSweep((t / steps,), 0.4, rule, normalize).update(maps, truth).compute()
 
 
 @properties
@@ -311,7 +311,7 @@ def test_pixels_may_come_in_parts(seed, cut):
     for part, rows in zip(parts, (slice(cut), slice(cut, 6)), strict=True):
         part.update(maps[rows], masks[rows])
     merged, whole = parts[0].merge(parts[1]).compute(), scores.pixel_average_precision(maps, masks)
-    assert merged == whole and merged.interval() == whole.interval()
+    assert merged == whole and torch.equal(merged.outcomes, whole.outcomes)
     streamed = scores.PixelCurve().update(maps, masks)
     assert streamed.compute() == whole and streamed.total.shape == (2, 1001) and streamed.compute().outcomes is None
 
