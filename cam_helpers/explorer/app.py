@@ -118,8 +118,8 @@ class Explorer(App):
     def _take(self, file: Mapping) -> None:
         self.upload.value = ()  # gives the memory back, and lets the same file be chosen again
         if file["size"] > LARGEST_FILE:
-            raise PictureError(f"{file['name']} has {file['size'] / 1e6:.0f} MB, the limit is {LARGEST_FILE / 1e6:.0f} MB: "
-                               "make it smaller")  # fmt: skip
+            size, most = (f"{n / 1e6:.0f} MB" for n in (file["size"], LARGEST_FILE))
+            raise PictureError(f"{file['name']} has {size}, the limit is {most}: make it smaller")
         data = io.BytesIO(file["content"])
         data.name = file["name"]
         self._show(Path(file["name"]).stem, data)

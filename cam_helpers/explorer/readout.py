@@ -59,7 +59,7 @@ def fit_probe(features: Tensor, attributes: Tensor, names: Sequence[str]) -> Pro
 
 @dataclass(frozen=True)
 class ReadOut:
-    """indoor: the probability of all indoor scenes together. scenes, attributes: (name, probability), likeliest first."""
+    """indoor: the probability of all indoor scenes. scenes, attributes: (name, probability), likeliest first."""
 
     indoor: float
     scenes: list[tuple[str, float]]

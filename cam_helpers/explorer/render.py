@@ -115,14 +115,10 @@ def identity(view: View, scene: Scene) -> str:
     if view.weights == "as trained" and view.off:
         units = "unit" if len(view.off) == 1 else "units"
         return f"Without {units} {', '.join(map(str, view.off))} the score is {kept:.2f} instead of {logit:.2f}."
-    what = {
-        "as trained": "",
-        "softmax": "With the softmax of the weights ",
-        "positive": "With the positive weights only ",
-    }
+    what = {"softmax": "With the softmax of the weights the", "positive": "With the positive weights only the"}
     verdict = "the identity holds" if abs(kept - logit) <= tolerance else "the identity is broken"
-    start = what[view.weights] + "the map adds up to"
-    return f"{start[0].upper()}{start[1:]} {kept:.2f}, the score is {logit:.2f}: {verdict} (difference {abs(kept - logit):.1g})."
+    numbers = f"adds up to {kept:.2f}, the score is {logit:.2f}"
+    return f"{what.get(view.weights, 'The')} map {numbers}: {verdict} (difference {abs(kept - logit):.1g})."
 
 
 def montage(images: Sequence[Image.Image], captions: Sequence[str], columns: int = 5) -> Image.Image:
@@ -204,7 +200,7 @@ def _legend(width: int, words: str, low: str, high: str, colours: str | None) ->
     strip = Image.new("RGB", (width, _LEGEND), "white")
     pen, x = ImageDraw.Draw(strip), 2
     if colours:
-        for i, text in enumerate((low, None, high)):
+        for text in (low, None, high):
             if text is None:
                 bar = Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (12, 1)))
                 bar.putpalette(_palette(colours))

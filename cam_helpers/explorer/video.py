@@ -57,8 +57,8 @@ def _film(path: Path):
         for frame in imageio.imiter(path):
             yield torch.from_numpy(np.ascontiguousarray(frame[..., :3])).permute(2, 0, 1)
     except (ImportError, OSError) as error:
-        message = f"{path} cannot be read as a film: install PyAV (pip install av), or save it as a GIF or as a folder of frames"
-        raise PictureError(message) from error
+        remedy = "install PyAV (pip install av), or save it as a GIF or as a folder of frames"
+        raise PictureError(f"{path} cannot be read as a film: {remedy}") from error
 
 
 def watch(
