@@ -103,7 +103,7 @@ class Explorer(App):
         view, scene = self.view, self.scene()
         data = render(view, scene)
         c = scene.label(view)
-        words = [f"probability {100 * scene.probabilities[c]:.0f} %." if view.unit is None else ""]
+        words = [f"Probability {100 * scene.probabilities[c]:.2g} %."] if view.unit is None else []
         if view.off or view.weights != "as trained":
             words.append(identity(view, scene))
         self.gallery.show(view.picture)
