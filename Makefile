@@ -8,7 +8,7 @@ LESSONS := $(wildcard notebooks/[0-9]*.ipynb) data/what_the_world_looks_like.ipy
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all notebooks lint bench clean
+.PHONY: help lab test test-all notebooks checkpoints lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | \
@@ -28,6 +28,11 @@ test-all: test  ## the same, then what is slow: the browser, benchmarks, every s
 
 notebooks: $(VENV)/.test  ## run the lessons again, in place, from top to bottom
 	$(BIN)/python tests/execute.py $(LESSONS)
+
+checkpoints: $(VENV)/.test  ## train what data/checkpoints/recipes.yaml lists; goes on where it was broken off
+	$(BIN)/python -m cam_helpers.training --list | while read -r name; do \
+		$(BIN)/python -m cam_helpers.training --preset $$name --out data/cache/training/$$name \
+			--checkpoint data/checkpoints/$$name.safetensors || exit 1; done
 
 lint: $(VENV)/.test  ## ruff on code and notebooks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
