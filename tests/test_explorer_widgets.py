@@ -4,6 +4,7 @@ import asyncio
 import io
 import logging
 import os
+import sys
 from datetime import UTC, datetime
 
 import ipywidgets as widgets
@@ -207,9 +208,9 @@ BOMB = Image.new("1", (20_000, 20_000))
     ("name", "data", "size", "error"),
     [
         ("a.png", b"", None, "a.png is empty: fetch it again, or save it as JPEG or PNG"),
-        ("a.jpg", b"dear diary", None, "a.jpg is not a picture that can be read: fetch it again, or save it as JPEG or PNG"),
+        ("a.jpg", b"dear diary", None, "a.jpg is not a picture that can be read: fetch it again, or save it as"),
         ("a.png", saved(PHOTO)[:2000], None, "a.png is damaged or cut off ("),
-        ("a.png", saved(BOMB), None, "a.png has 20000×20000 pixels, the limit is 50,000,000: make it smaller"),
+        ("a.png", saved(BOMB), None, "a.png has more pixels than are safe, the limit is 50,000,000: make it smaller"),
         ("a.tif", b"II*", 300_000_000, "a.tif has 300 MB, the limit is 50 MB: make it smaller"),
     ],
 )  # fmt: skip
@@ -297,10 +298,8 @@ def test_an_error_inside_is_read_in_the_widget_and_in_the_log(app, monkeypatch, 
         app.set(style="dim")
     assert "ZeroDivisionError" in app.message.value and app.image.value == before
     assert "ZeroDivisionError" in caplog.text and "Traceback" in caplog.text
-    assert (
-        app.view == view
-        and next(w for w in everything(app) if w.__dict__ and getattr(w, "description", "") == "style").value == "heat"
-    )
+    assert app.view == view
+    assert next(w for w in everything(app) if getattr(w, "description", "") == "style").value == "heat"
 
 
 # -- comparing, why, video, read-out ------------------------------------------------------------------------------
@@ -395,19 +394,13 @@ def test_frames_from_a_gif_a_folder_and_a_list(tmp_path):
 
 
 def test_films_that_cannot_be_read_are_refused_in_one_line(tmp_path, monkeypatch):
-    import imageio.v3 as imageio
-
     (tmp_path / "a.mp4").write_bytes(b"not a film")
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.gif").write_bytes(b"GIF89a")
-
-    def none_installed(*_, **__):
-        raise ImportError("no backend")
-
-    monkeypatch.setattr(imageio, "imiter", none_installed)
-    with pytest.raises(
-        PictureError, match=r"a\.mp4 cannot be read as a film: install PyAV .*GIF or as a folder of frames$"
-    ):
+    for missing in ("av", "cv2"):
+        monkeypatch.setitem(sys.modules, missing, None)
+    said = r"a\.mp4 cannot be read as a film: install PyAV .*, or save it as a GIF or as a folder of frames$"
+    with pytest.raises(PictureError, match=said):
         explorer.read_frames(tmp_path / "a.mp4")
     with pytest.raises(PictureError, match="has no frames"):
         explorer.read_frames(tmp_path / "empty")

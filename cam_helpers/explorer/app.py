@@ -95,8 +95,7 @@ class Explorer(App):
         super().set(**changes)
 
     def sync(self) -> None:
-        if self.network.value != self.view.network:
-            self.search.know(self.source.classes)
+        self.search.know(self.source.classes)
         super().sync()
 
     def draw(self) -> tuple[bytes, str]:

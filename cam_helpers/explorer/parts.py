@@ -142,10 +142,13 @@ class ClassBox(widgets.Combobox):
 
     def __init__(self, classes: Sequence[str], description: str = "class"):
         super().__init__(description=description, continuous_update=False, placeholder="type a name")
+        self._known: Sequence[str] | None = None
         self.know(classes)
 
     def know(self, classes: Sequence[str]) -> None:
-        self.names = self.options = unique(classes)
+        if classes is not self._known:
+            self._known, self.names = classes, unique(classes)
+            self.options = self.names
 
     def find(self, text: str) -> int:
         """Raises ValueError, with the nearest names, when the text does not stand for one class."""

@@ -51,14 +51,32 @@ def read_frames(source: str | Path | Sequence | Tensor, every: int = 1, most: in
 
 
 def _film(path: Path):
-    import imageio.v3 as imageio  # comes with scikit-image; its readers of films do not
-
-    try:
-        for frame in imageio.imiter(path):
+    for reader in (_pyav, _opencv):
+        try:
+            frames = reader(path)
+            first = next(frames, None)
+        except (ImportError, OSError, ValueError):  # not installed, or it does not know this kind
+            continue
+        for frame in [] if first is None else itertools.chain([first], frames):
             yield torch.from_numpy(np.ascontiguousarray(frame[..., :3])).permute(2, 0, 1)
-    except (ImportError, OSError) as error:
-        remedy = "install PyAV (pip install av), or save it as a GIF or as a folder of frames"
-        raise PictureError(f"{path} cannot be read as a film: {remedy}") from error
+        if first is not None:
+            return
+    remedy = "install PyAV (pip install av), or save it as a GIF or as a folder of frames"
+    raise PictureError(f"{path} cannot be read as a film: {remedy}")
+
+
+def _pyav(path: Path):
+    import imageio.v3 as imageio  # comes with scikit-image; PyAV does not
+
+    return imageio.imiter(path, plugin="pyav")
+
+
+def _opencv(path: Path):
+    import cv2
+
+    film = cv2.VideoCapture(str(path))
+    while (read := film.read())[0]:
+        yield read[1][..., ::-1]
 
 
 def watch(
