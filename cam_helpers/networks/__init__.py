@@ -1,6 +1,8 @@
 """Networks that can localize (lesson 02): heads replaced by global average pooling, and finer maps."""
 
+from .caffe import blobs, caffe_alexnet
 from .checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from .convolutional import fully_convolutional
 from .gap import NAMES, gap_network
 from .resolution import dilate
 from .weights import WeightsUnavailable, pretrained
@@ -9,7 +11,10 @@ __all__ = [
     "NAMES",
     "CheckpointError",
     "WeightsUnavailable",
+    "blobs",
+    "caffe_alexnet",
     "dilate",
+    "fully_convolutional",
     "gap_network",
     "load_checkpoint",
     "pretrained",

@@ -10,6 +10,8 @@ from .resolution import shapes
 
 __all__ = ["blobs", "caffe_alexnet", "caffe_trunk", "nin_trunk"]
 
+_RELEASED = {"pool": "pool8_global", "head": "fc9"}  # what the paper's released networks call them
+
 
 def caffe_trunk(conv5: int = 256, stride5: int = 2) -> nn.Sequential:
     """conv1 … pool5 of Caffe's AlexNet, for 227×227 pictures: (N,3,227,227) -> (N,256,6,6).
@@ -51,13 +53,16 @@ def nin_trunk() -> nn.Sequential:
 
 
 def blobs(network: nn.Sequential, images: Tensor) -> dict[str, tuple[int, ...]]:
-    """The list of Caffe's `net.blobs`: name -> shape, from "data" to "prob", with the names the slides print."""
-    found = {"data": tuple(images.shape)}
+    """The list of Caffe's `net.blobs`: name -> shape, from "data" to "prob", as the slides print it; without computing.
+
+    images (N,3,H,W); only their shape is read.
+    """
+    stages = []
     for name, stage in network.named_children():
-        inner = shapes(stage if name in ("trunk", "extra") else nn.Sequential(OrderedDict({name: stage})), images)
-        images = stage(images)
-        found |= {{"pool": "pool8_global", "head": "fc9"}.get(k, k): v for k, v in inner.items() if k != "flatten"}
-    return found | {"prob": tuple(images.shape)}
+        stages += stage.named_children() if name in ("trunk", "extra") else [(name, stage)]
+    found = {"data": tuple(images.shape), **{_RELEASED.get(k, k): v for k, v in shapes(stages, images).items()}}
+    last = list(found.values())[-1]
+    return {name: shape for name, shape in found.items() if name != "flatten"} | {"prob": last}
 
 
 def _conv(*sizes: int, **options) -> nn.Sequential:

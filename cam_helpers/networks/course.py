@@ -57,8 +57,8 @@ class Pixels(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         if images.dtype == torch.uint8:
             return images.to(self.middle.dtype) / self.middle - 1
-        # while training on a GPU a look at the numbers would make the CPU wait for it at every step
-        look = not torch.compiler.is_compiling() and not (self.training and images.is_cuda)
+        # a look at the numbers makes a GPU's host wait, at every step of a training; some tensors hold only a shape
+        look = type(images) is Tensor and not (torch.compiler.is_compiling() or (self.training and not images.is_cpu))
         if not images.is_floating_point() or (look and images.numel() and not _within(images, -1, 2)):
             raise ValueError(f"give uint8, or float from 0 to 1: the network scales the pictures, got {images.dtype}")
         return images.to(self.middle.dtype) * 2 - 1

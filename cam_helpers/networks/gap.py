@@ -14,7 +14,7 @@ from torchvision import models
 
 from .caffe import caffe_trunk, nin_trunk
 from .course import TRUNKS, conv, course_trunk
-from .resolution import blank, resolutions, shapes
+from .resolution import blank, probe, resolutions, shapes
 from .weights import pretrained
 
 __all__ = ["NAMES", "Sum", "gap_network"]
@@ -122,7 +122,7 @@ def gap_network(
         raise ValueError(f"{name} has dense layers instead of a global pooling: leave pool as it is")
     trunk, trained = _trunk(name, design, weights, norm)
     trunk, was_cut = _resolve(trunk, design.size, resolution, by)
-    units = trunk(blank(trunk, design.size)).shape[1]
+    units = probe(trunk, blank(trunk, design.size)).shape[1]
     parts, end = {"trunk": trunk}, {"pool": POOLS[pool](), "flatten": nn.Flatten()}
     if design.extra:
         parts["extra"], units = _extra(units, design, norm if own else None)
@@ -160,7 +160,7 @@ def _trunk(name: str, design: Design, weights, norm: str) -> tuple[nn.Sequential
 
 def _resolve(trunk: nn.Sequential, size: int, resolution: int | None, by: str) -> tuple[nn.Sequential, bool]:
     """-> the trunk with maps of this side, and whether stages were cut."""
-    sides = [shape[-1] for shape in shapes(trunk, blank(trunk, size)).values()]
+    sides = [shape[-1] for shape in shapes(trunk.named_children(), blank(trunk, size)).values()]
     if resolution in (None, sides[-1]):
         return trunk, False
     if by == "cut":

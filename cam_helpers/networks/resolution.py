@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, fx, nn
-from torch._subclasses import FakeTensorMode
+from torch._subclasses import FakeTensor, FakeTensorMode
 from torch.nn import functional as F
 
+from ..maps import _eval_mode
 from ..tracing import _Tracer
 from .course import Pixels
 
-__all__ = ["blank", "dilate", "resolutions", "shapes"]
+__all__ = ["blank", "dilate", "probe", "resolutions", "shapes"]
 
 _WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 _OTHERS = (nn.ConvTranspose2d, nn.Upsample, nn.LPPool2d, nn.FractionalMaxPool2d)
@@ -94,25 +95,32 @@ def resolutions(trunk: nn.Module, size: int) -> Iterator[tuple[int, nn.Module]]:
             finer = dilate(trunk, stride)
         except ValueError:  # an average pooling, or a stride of 3 in between
             continue
-        yield finer(blank(finer, size)).shape[-1], finer
+        yield probe(finer, blank(finer, size)).shape[-1], finer
 
 
-def shapes(chain: nn.Sequential, images: Tensor) -> dict[str, tuple[int, ...]]:
-    """name -> shape of what each stage of a chain gives. With `blank` pictures nothing is computed."""
+def shapes(stages: Iterable[tuple[str, nn.Module]], images: Tensor) -> dict[str, tuple[int, ...]]:
+    """name -> shape of what each stage of a chain gives. Nothing is computed; the pictures lend their shape."""
     found = {}
-    for name, stage in chain.named_children():
-        images = stage(images)
+    if not isinstance(images, FakeTensor):
+        images = FakeTensorMode(allow_non_fake_inputs=True).from_tensor(images)
+    for name, stage in stages:
+        images = probe(stage, images)
         found[name] = tuple(images.shape)
     return found
 
 
-def blank(network: nn.Module, size: int, n: int = 2) -> Tensor:
-    """n pictures that have a shape and no numbers (a FakeTensor), of the kind the network takes."""
+def blank(network: nn.Module, size: int) -> Tensor:
+    """A picture that has a shape and no numbers (a FakeTensor), of the kind the network takes: (1,3,size,size)."""
     like = next(network.parameters(), torch.empty(0))
     kind = torch.uint8 if any(isinstance(m, Pixels) for m in network.modules()) else like.dtype
-    return FakeTensorMode(allow_non_fake_inputs=True).from_tensor(
-        torch.empty(n, 3, size, size, dtype=kind, device=like.device)
-    )
+    picture = torch.empty(1, 3, size, size, dtype=kind, device=like.device)
+    return FakeTensorMode(allow_non_fake_inputs=True).from_tensor(picture)
+
+
+def probe(stage: nn.Module, x: Tensor) -> Tensor:
+    """stage(x) without leaving a trace: in train mode a BatchNorm would count the batch."""
+    with torch.no_grad(), _eval_mode(stage):
+        return stage(x)
 
 
 def _pair(value) -> tuple[int, int]:
