@@ -1,6 +1,7 @@
 """What the tests share: no windows, no surprise threads, and real data only where there is some."""
 
 import os
+import socket
 from pathlib import Path
 
 import matplotlib
@@ -22,3 +23,24 @@ def test_data() -> Path:
     if not Path(folder).is_dir():
         pytest.skip(f"CAM_TEST_DATA={folder} is not a folder")
     return Path(folder)
+
+
+@pytest.fixture
+def empty_home(monkeypatch, tmp_path):
+    """A folder for weights with nothing in it, and none of the machine's own settings."""
+    for variable in ("CAM_OFFLINE", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("no network is needed")
+
+    for name in ("socket", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refuse)

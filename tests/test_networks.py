@@ -3,43 +3,16 @@
 import contextlib
 import socket
 import time
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import torch
-from tiny_networks import pictures
+from tiny_networks import pictures, weights_file
 from torchvision import models
 
 from cam_helpers import CamModel
 from cam_helpers.networks import WeightsUnavailable, pretrained
 
 NAME = "squeezenet1_1"  # the smallest file
-
-
-@pytest.fixture
-def empty_home(monkeypatch, tmp_path):
-    """A folder for weights with nothing in it, and none of the machine's own settings."""
-    for variable in ("CAM_OFFLINE", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "_hub_dir", None)
-    folder = tmp_path / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    def refuse(*_, **__):
-        raise AssertionError("no network is needed")
-
-    for name in ("socket", "create_connection", "getaddrinfo"):
-        monkeypatch.setattr(socket, name, refuse)
-
-
-def weights_file(folder, weights):
-    return folder / Path(urlsplit(weights.url).path).name
 
 
 @contextlib.contextmanager

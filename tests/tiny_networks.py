@@ -1,5 +1,8 @@
 """Networks and pictures for the tests: small, seeded, and different enough for a wrong map to show."""
 
+from pathlib import Path
+from urllib.parse import urlsplit
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -14,20 +17,25 @@ def pictures(n=2, size=64, seed=0):
 
 
 def random_network(name, size=64, seed=1):
-    """A torchvision classifier with random weights, in eval mode.
+    """A torchvision classifier with random weights, in eval mode, see `lively`."""
+    torch.manual_seed(seed)
+    model = models.get_model(name, **({"init_weights": False} if name in ("googlenet", "inception_v3") else {}))
+    return lively(model, pictures(2, size))
+
+
+def lively(model, images):
+    """The network as if it had been trained, in eval mode, changed in place.
 
     Its BatchNorm statistics fit the pictures up to a random factor, and scales and biases are random too: with the
     statistics of a new network the signal dies on the way, and every picture would get the same scores.
     """
-    torch.manual_seed(seed)
-    model = models.get_model(name, **({"init_weights": False} if name in ("googlenet", "inception_v3") else {}))
     model.eval()
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.train()
         norm.momentum, norm.usual_momentum = 1.0, norm.momentum
     with torch.no_grad():
-        model(pictures(2, size))
+        model(images)
         for norm in norms:
             norm.eval()
             norm.momentum = norm.usual_momentum
@@ -36,6 +44,10 @@ def random_network(name, size=64, seed=1):
             norm.weight *= 0.75 + 0.5 * torch.rand_like(norm.weight)
             norm.bias += 0.2 * torch.randn_like(norm.bias)
     return model
+
+
+def weights_file(folder, weights):
+    return folder / Path(urlsplit(weights.url).path).name
 
 
 class Tiny(nn.Module):

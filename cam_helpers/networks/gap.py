@@ -14,7 +14,7 @@ from torchvision import models
 
 from .caffe import caffe_trunk, nin_trunk
 from .course import TRUNKS, conv, course_trunk
-from .resolution import blank, probe, resolutions, shapes
+from .resolution import blank, resolutions, shapes
 from .weights import pretrained
 
 __all__ = ["NAMES", "Sum", "gap_network"]
@@ -121,8 +121,7 @@ def gap_network(
     if design.dense and pool != "avg":
         raise ValueError(f"{name} has dense layers instead of a global pooling: leave pool as it is")
     trunk, trained = _trunk(name, design, weights, norm)
-    trunk, was_cut = _resolve(trunk, design.size, resolution, by)
-    units = probe(trunk, blank(trunk, design.size)).shape[1]
+    trunk, units, was_cut = _resolve(trunk, design.size, resolution, by)
     parts, end = {"trunk": trunk}, {"pool": POOLS[pool](), "flatten": nn.Flatten()}
     if design.extra:
         parts["extra"], units = _extra(units, design, norm if own else None)
@@ -158,20 +157,21 @@ def _trunk(name: str, design: Design, weights, norm: str) -> tuple[nn.Sequential
     return design.trunk(network), None if design.extra else last
 
 
-def _resolve(trunk: nn.Sequential, size: int, resolution: int | None, by: str) -> tuple[nn.Sequential, bool]:
-    """-> the trunk with maps of this side, and whether stages were cut."""
-    sides = [shape[-1] for shape in shapes(trunk.named_children(), blank(trunk, size)).values()]
+def _resolve(trunk: nn.Sequential, size: int, resolution: int | None, by: str) -> tuple[nn.Sequential, int, bool]:
+    """-> the trunk with maps of this side, its units, and whether stages were cut."""
+    _, units, *sides = zip(*shapes(trunk.named_children(), blank(trunk, size)).values(), strict=True)
+    sides, possible = sides[0], []
     if resolution in (None, sides[-1]):
-        return trunk, False
+        return trunk, units[-1], False
     if by == "cut":
         possible = sorted(set(sides) - {size})
         if resolution in possible:
-            return trunk[: len(sides) - sides[::-1].index(resolution)], True
+            last = len(sides) - 1 - sides[::-1].index(resolution)
+            return trunk[: last + 1], units[last], True
     else:
-        possible = []
         for side, finer in resolutions(trunk, size):
             if side == resolution:
-                return finer, False
+                return finer, units[-1], False
             possible.append(side)
     raise ValueError(
         f"by={by!r} gives maps of side {', '.join(map(str, possible))} for pictures of {size} pixels, not {resolution}"

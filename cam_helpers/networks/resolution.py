@@ -11,6 +11,7 @@ from torch._subclasses import FakeTensor, FakeTensorMode
 from torch.nn import functional as F
 
 from ..maps import _eval_mode
+from ..pooling import node_name
 from ..tracing import _Tracer
 from .course import Pixels
 
@@ -63,7 +64,7 @@ def _windows(network: nn.Module) -> Iterator[tuple[str, nn.Module, int, int]]:
             strides[node] = before * stride.pop()
             yield node.target, layer, before, strides[node]
         elif node.target in _FUNCTIONS or _holds_windows(layer):
-            raise ValueError(f"the stride of '{node.target}' cannot be replaced by dilation")
+            raise ValueError(f"the stride of '{node_name(node)}' cannot be replaced by dilation")
 
 
 def _holds_windows(layer: nn.Module | None) -> bool:
