@@ -231,7 +231,8 @@ class _Walk:
 
     def complaint(self, node: fx.Node) -> NotCamCompatible:
         advice = (
-            "Put nn.AdaptiveAvgPool2d(1), nn.Flatten() and one nn.Linear after the last convolution and train that head"
+            "Put nn.AdaptiveAvgPool2d(1), nn.Flatten() and one nn.Linear after the last convolution, as gap_network "
+            "does, and train that head"
         )
         beside = self.company(node)
         if node.target is operator.getitem and isinstance(node.args[0], fx.Node):

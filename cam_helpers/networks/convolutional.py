@@ -65,6 +65,8 @@ def _convert(
         if isinstance(layer, nn.Linear):
             stages[name + suffix] = _convolution(layer, name, grid, x)
             grid = (layer.out_features, 1, 1)
+        elif grid is not None and type(layer) is nn.BatchNorm1d:
+            stages[name] = _everywhere(layer)
         elif grid is not None:
             if not isinstance(layer, _ANYWHERE):
                 raise ValueError(f"layer '{name}' ({type(layer).__name__}) cannot be moved over a grid of places")
@@ -77,6 +79,13 @@ def _convert(
             stages[name] = copy.deepcopy(layer)
         x = probe(layer, x)
     return nn.Sequential(stages), x, grid
+
+
+def _everywhere(norm: nn.BatchNorm1d) -> nn.BatchNorm2d:
+    """The same scales and shifts at every place."""
+    norm2d = nn.BatchNorm2d(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+    norm2d.load_state_dict(norm.state_dict())
+    return norm2d.train(norm.training)
 
 
 def _one(layer: nn.Module) -> bool:

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor, nn
-from torchvision import models
+from torchvision import models, transforms
 
 from .caffe import caffe_trunk, nin_trunk
 from .course import TRUNKS, conv, course_trunk
@@ -46,11 +45,15 @@ class Design:
     dense: int = 0
 
 
+_IMAGENET = ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))  # mean and deviation of red, green, blue
+
+
 def _until(last: str) -> Callable[[nn.Module], nn.Sequential]:
     def cut(network: nn.Module) -> nn.Sequential:
         stages = OrderedDict(network.named_children())
         if getattr(network, "transform_input", False):  # GoogLeNet's weights were made for other means and scales
-            stages = OrderedDict(rescale=_Rescale(), **stages)
+            mean, deviation = ([(0.5 - m) / d for m, d in _IMAGENET], [0.5 / d for _, d in _IMAGENET])
+            stages = OrderedDict(rescale=transforms.Normalize(mean, deviation), **stages)
         return nn.Sequential(stages)[: list(stages).index(last) + 1]
 
     return cut
@@ -121,21 +124,19 @@ def gap_network(
     if design.dense and pool != "avg":
         raise ValueError(f"{name} has dense layers instead of a global pooling: leave pool as it is")
     trunk, trained = _trunk(name, design, weights, norm)
-    trunk, units, was_cut = _resolve(trunk, design.size, resolution, by)
+    trunk, units = _resolve(trunk, design.size, resolution, by)
     parts, end = {"trunk": trunk}, {"pool": POOLS[pool](), "flatten": nn.Flatten()}
     if design.extra:
         parts["extra"], units = _extra(units, design, norm if own else None)
     if design.dense:
-        layers = nn.Linear(units * 16, design.dense), nn.ReLU(inplace=True), nn.Dropout()
-        end, units = (
-            {"pool": nn.AdaptiveMaxPool2d(4), "flatten": nn.Flatten(), "dense": nn.Sequential(*layers)},
-            design.dense,
-        )
-    head = (
-        nn.Conv2d(units, num_classes, 1, bias=bias) if design.head_first else nn.Linear(units, num_classes, bias=bias)
-    )
-    if trained is not None and not was_cut and bias and pool == "avg" and trained.weight.shape == head.weight.shape:
-        head = trained
+        hidden = nn.Linear(16 * units, units := design.dense)
+        scaled = nn.BatchNorm1d(units) if norm == "batch" else nn.GroupNorm(8, units)  # without one it does not learn
+        layers = hidden, scaled, nn.ReLU(inplace=True), nn.Dropout()
+        end |= {"pool": nn.AdaptiveMaxPool2d(4), "dense": nn.Sequential(*layers)}
+    kind = partial(nn.Conv2d, kernel_size=1) if design.head_first else nn.Linear
+    head = kind(units, num_classes, bias=bias)
+    if trained is not None and bias and pool == "avg" and trained.weight.shape == head.weight.shape:
+        head = trained  # the trunk is whole: with stages cut it has fewer units
     parts |= {"head": head, "relu": nn.ReLU(inplace=True), **end} if design.head_first else {**end, "head": head}
     network = nn.Sequential(OrderedDict(parts))
     return network if weights is None else network.eval()
@@ -157,21 +158,21 @@ def _trunk(name: str, design: Design, weights, norm: str) -> tuple[nn.Sequential
     return design.trunk(network), None if design.extra else last
 
 
-def _resolve(trunk: nn.Sequential, size: int, resolution: int | None, by: str) -> tuple[nn.Sequential, int, bool]:
-    """-> the trunk with maps of this side, its units, and whether stages were cut."""
-    _, units, *sides = zip(*shapes(trunk.named_children(), blank(trunk, size)).values(), strict=True)
-    sides, possible = sides[0], []
-    if resolution in (None, sides[-1]):
-        return trunk, units[-1], False
+def _resolve(trunk: nn.Sequential, size: int, resolution: int | None, by: str) -> tuple[nn.Sequential, int]:
+    """-> the trunk with maps of this side, and its units."""
+    stages = [(units, side) for _, units, side, _ in shapes(trunk.named_children(), blank(trunk, size)).values()]
+    if resolution in (None, stages[-1][1]):
+        return trunk, stages[-1][0]
+    possible = []
     if by == "cut":
-        possible = sorted(set(sides) - {size})
-        if resolution in possible:
-            last = len(sides) - 1 - sides[::-1].index(resolution)
-            return trunk[: last + 1], units[last], True
+        possible = sorted({side for _, side in stages} - {size})
+        for last in reversed(range(len(stages))):
+            if stages[last][1] == resolution != size:
+                return trunk[: last + 1], stages[last][0]
     else:
         for side, finer in resolutions(trunk, size):
             if side == resolution:
-                return finer, units[-1], False
+                return finer, stages[-1][0]
             possible.append(side)
     raise ValueError(
         f"by={by!r} gives maps of side {', '.join(map(str, possible))} for pictures of {size} pixels, not {resolution}"
@@ -197,16 +198,3 @@ def _known(value: str, choices, what: str) -> str:
             f"no {what} {value!r}{f', did you mean {near[0]!r}?' if near else ';'} there are {', '.join(choices)}"
         )
     return value
-
-
-class _Rescale(nn.Module):
-    """ImageNet's means and deviations, to which transforms() brings a picture -> numbers from -1 to 1."""
-
-    def __init__(self):
-        super().__init__()
-        mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-        self.register_buffer("scale", (2 * deviation)[:, None, None], persistent=False)
-        self.register_buffer("shift", (2 * mean - 1)[:, None, None], persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return images * self.scale + self.shift
