@@ -84,10 +84,11 @@ class Cams:
         if not self.logits.numel():
             return 0.0
         logits = self.logits.float() if self.logits.dtype in (torch.half, torch.bfloat16) else self.logits
-        error = (self._rebuilt().to(logits.dtype) - logits).abs().amax(1)
+        error = (self.rebuilt().to(logits.dtype) - logits).abs().amax(1)
         return (error / logits.abs().amax(1).clamp_min(torch.finfo(logits.dtype).tiny)).max().item()
 
-    def _rebuilt(self) -> Tensor:
+    def rebuilt(self) -> Tensor:
+        """The class scores as the maps give them back, (N,C): what `identity_error` compares with the logits."""
         reduce = {"avg": torch.mean, "sum": torch.sum, "max": torch.amax}[self.pool]
         if self.head_first:
             maps = self.maps()

@@ -89,13 +89,15 @@ class _Tracer(fx.Tracer):
         return isinstance(m, nn.LayerNorm) or _is(m, nn.Linear, nn.Conv2d) or super().is_leaf_module(m, name)
 
     def call_module(self, m, forward, args, kwargs):
-        before = len(self.graph.nodes)
+        before, depth = len(self.graph.nodes), len(self.module_stack)
         try:
             # m.forward instead of m: a reader's hooks are not for our proxies
             return super().call_module(m, m.forward, args, kwargs)
         except Exception:
             for node in reversed(list(self.graph.nodes)[before:]):
                 self.graph.erase_node(node)
+            while len(self.module_stack) > depth:  # fx leaves a failed module on it, and then its parent fails too
+                self.module_stack.popitem()
             return self.create_proxy("call_module", self.path_of_module(m), args, kwargs)
 
 

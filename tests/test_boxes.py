@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cam_helpers import boxes_from_maps
+from cam_helpers.boxes import heuristic_boxes
 
 
 def boxes(rows, threshold=0.2, rule="all"):
@@ -158,6 +159,78 @@ def test_the_input_is_not_changed_and_may_need_gradients():
     assert torch.equal(heat.detach().nan_to_num(7), before.nan_to_num(7))
 
 
+@settings(deadline=None)
+@given(few_levels, st.sampled_from([0.1, 0.3, 0.6]))
+def test_minmax_counts_from_the_minimum(heat, threshold):
+    """Whole numbers: moved to a minimum of zero, nothing is lost, and both normalizations are the same."""
+    expected = flood_fill(heat - heat.min(), threshold)
+    (found,) = boxes_from_maps(torch.as_tensor(heat)[None] - 7, threshold, "all", normalize="minmax")
+    assert [tuple(map(int, b)) for b in found] == expected
+
+
+def test_minmax_sees_no_evidence_in_a_constant_map_and_some_in_a_negative_one():
+    assert boxes_from_maps(torch.ones(1, 3, 3), normalize="minmax")[0].shape == (0, 4)
+    (found,) = boxes_from_maps(torch.tensor([[[-9.0, -1, math.nan, -math.inf]]]), normalize="minmax")
+    assert found.tolist() == [[1, 0, 2, 1]]
+
+
+def hill(*bumps, size=(120, 200)):
+    """Blunt cones: (x, y, radius, height)."""
+    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in size), indexing="ij")
+    cones = [(h * (1 - ((x - cx) ** 2 + (y - cy) ** 2).sqrt() / r)).clamp_min(0) for cx, cy, r, h in bumps]
+    return torch.stack(cones).amax(0)
+
+
+def test_the_released_rule_by_hand():
+    """A cone of radius 60: above 20/255 a disk of radius 55.3; its edge of 55.3·10.5/255 = 2.3 pixels is cut off."""
+    (loose, tight), none = boxes_from_maps(torch.stack([hill((100, 60, 60, 1)), -hill((9, 9, 9, 1))]), rule="released")
+    assert len(none) == 0
+    for box, level in ((loose, 20), (tight, 100)):
+        radius = 60 * (1 - level / 255) * (1 - 10.5 / 255)
+        expected = torch.tensor([100 - radius, 60 - radius, 101 + radius, 61 + radius])
+        torch.testing.assert_close(box, expected, atol=1.1, rtol=0)
+    # the region above 110 shares more than half of the area of the one above 100: one box for both
+
+
+def test_the_released_rule_keeps_what_lies_apart():
+    (found,) = boxes_from_maps(hill((50, 60, 40, 1), (150, 60, 20, 0.9))[None], rule="released")
+    middles = ((found[:, :2] + found[:, 2:]) / 2).round()
+    assert {tuple(m) for m in middles.int().tolist()} == {(50, 60), (150, 60)} and len(found) == 4
+    sizes = (found[:, 2:] - found[:, :2]).prod(1)
+    assert sizes.tolist() == sorted(sizes.tolist(), reverse=True)
+
+
+@pytest.mark.parametrize("heat", [torch.ones(1, 8, 9), torch.full((1, 8, 9), 3.0)])
+def test_the_released_rule_takes_a_map_without_edge_as_it_is(heat):
+    assert boxes_from_maps(heat, rule="released")[0].tolist() == [[0, 0, 9, 8]]
+
+
+@settings(deadline=None, max_examples=30)
+@given(few_levels)
+def test_released_boxes_share_at_most_half_of_the_larger_one(heat):
+    (found,) = boxes_from_maps(torch.as_tensor(heat)[None], rule="released")
+    assert bool(len(found)) == (heat.max() > 0)
+    for i, a in enumerate(found):
+        for b in found[:i]:
+            shared = (torch.minimum(a[2:], b[2:]) - torch.maximum(a[:2], b[:2])).clamp_min(0).prod()
+            assert shared <= (b[2:] - b[:2]).prod() * 0.5 or (b[2:] - b[:2]).prod() < 2
+
+
+def test_the_five_boxes_of_table_3():
+    one, two, three = hill((50, 60, 40, 1)), hill((150, 60, 30, 1)), hill((100, 60, 50, 1))
+    maps, classes = torch.stack([one, two, three, one])[None], torch.tensor([[7, 3, 5, 1]])
+    (boxes,), (names,) = heuristic_boxes(maps, classes)
+    assert names.tolist() == [7, 7, 3, 3, 5]
+    loose_and_tight = [boxes_from_maps(m[None], rule="released")[0][:2] for m in (one, two, three)]
+    assert torch.equal(boxes, torch.cat([*loose_and_tight[:2], loose_and_tight[2][:1]]))
+    (boxes,), (names,) = heuristic_boxes(torch.stack([one, -two, three])[None], classes[:, :3])
+    assert names.tolist() == [7, 7, 5] and len(boxes) == 3
+    with pytest.raises(
+        ValueError, match=r"^maps must be \(N,3\+,H,W\) and classes .*, got \(1, 2, 120, 200\), \(1, 4\)$"
+    ):
+        heuristic_boxes(maps[:, :2], classes)
+
+
 @pytest.mark.parametrize(
     ("shape", "how", "words"),
     [
@@ -168,8 +241,9 @@ def test_the_input_is_not_changed_and_may_need_gradients():
         ((1, 5, 5), {"threshold": -0.2}, "got -0.2$"),
         ((1, 5, 5), {"threshold": 20}, "from 0 to 1, got 20$"),
         ((1, 5, 5), {"threshold": math.nan}, "got nan$"),
-        ((1, 5, 5), {"rule": "biggest"}, "^rule must be 'largest' or 'all', got 'biggest'$"),
+        ((1, 5, 5), {"rule": "biggest"}, "^rule must be 'largest', 'all' or 'released', got 'biggest'$"),
         ((1, 5, 5), {"rule": None}, "got None$"),
+        ((1, 5, 5), {"normalize": "sum"}, "^normalize must be 'max' or 'minmax', got 'sum'$"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(shape, how, words):

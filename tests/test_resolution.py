@@ -115,6 +115,15 @@ def test_a_whole_torchvision_classifier_can_be_dilated():
     torch.testing.assert_close(ours(images), own(images), rtol=1e-4, atol=1e-4)
 
 
+def test_a_whole_course_network_can_be_dilated():
+    """Its first module cannot be traced, and stands inside the trunk."""
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    strided = lively(gap_network("course", 3), images)
+    finer = CamModel(dilate(strided, 2))(images).features
+    assert finer.shape == (1, 128, 32, 32)
+    torch.testing.assert_close(finer[..., ::2, ::2], CamModel(strided)(images).features)
+
+
 class Functional(nn.Module):
     def forward(self, x):
         return F.max_pool2d(x, 2)

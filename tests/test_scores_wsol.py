@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -80,7 +81,7 @@ def pictures(kind, seed, n=4):
     return maps, [c.reshape(-1, 4) for c in corners]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.sampled_from(sorted(KINDS)), st.integers(0, 10**6), st.sampled_from([7, 100]), st.booleans())
 def test_the_curves_equal_those_of_the_common_protocol(kind, seed, steps, every):
     maps, truth = pictures(kind, seed)
@@ -88,3 +89,46 @@ def test_the_curves_equal_those_of_the_common_protocol(kind, seed, steps, every)
     curve = sweep.update(torch.from_numpy(maps), [torch.from_numpy(b) for b in truth]).compute().curve
     for row, iou in zip(curve, (0.1, 0.5), strict=True):
         np.testing.assert_array_equal((row * len(maps)).round(), reference_curve(maps, truth, iou, steps, every))
+
+
+def test_the_grid_of_thresholds_is_theirs():
+    for steps in (10, 100, 1000):
+        np.testing.assert_array_equal(scores.BoxSweep(steps, protocol="wsol").grid, np.arange(0, 1, 1 / steps))
+
+
+def reference_precision(maps, masks, ignore):
+    """Two histograms and the sum under the curve, in the order of the common protocol."""
+    edges = np.append(np.arange(0, 1, 0.001), [1.0, 2.0, 3.0])
+    true, false = np.zeros(1002), np.zeros(1002)
+    for heat, mask, skipped in zip(maps, masks, ignore, strict=True):
+        heat, kind = scaled(heat), mask + 255 * (skipped & ~mask)
+        true += np.histogram(heat[kind == 1], bins=edges)[0]
+        false += np.histogram(heat[kind == 0], bins=edges)[0]
+    tp, fp = true[::-1].cumsum(), false[::-1].cumsum()
+    found = (tp + fp) > 0
+    precision = np.divide(tp, tp + fp, where=found, out=np.zeros(1002))
+    return (precision[1:] * np.diff(tp / tp[-1]))[found[1:]].sum()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from(sorted(KINDS)), st.integers(0, 10**6))
+def test_pixel_average_precision_equals_that_of_the_common_protocol(kind, seed):
+    maps, _ = pictures(kind, seed)
+    masks, ignore = np.random.default_rng(seed).random((2, *maps.shape)) < 0.3
+    masks[0, 0, 0] = True
+    found = scores.pixel_average_precision(*map(torch.from_numpy, (maps, masks, ignore)))
+    assert found == pytest.approx(reference_precision(maps, masks, ignore), abs=1e-12)
+
+
+def test_where_the_protocols_differ():
+    """A box that ends one pixel late, corners that belong to it, and the first pixel as the box of nothing."""
+    heat = torch.zeros(1, 10, 10)
+    heat[0, 2:6, 2:6] = 1
+    exact = [torch.tensor([[2.0, 2, 6, 6]])]  # x2 and y2 exclusive
+    inclusive = [torch.tensor([[2.0, 2, 5, 5]])]
+    assert scores.gt_known_accuracy(heat, exact, iou=1) == 1
+    assert scores.gt_known_accuracy(heat, inclusive, iou=0.65, normalize="minmax", protocol="wsol") == 0
+    assert scores.gt_known_accuracy(heat, inclusive, iou=0.64, normalize="minmax", protocol="wsol") == 1  # 16 of 25
+    first = [torch.tensor([[0.0, 0, 0, 0]])]
+    assert scores.gt_known_accuracy(heat * 0, first, normalize="minmax", protocol="wsol") == 1
+    assert scores.gt_known_accuracy(heat * 0, [torch.tensor([[0.0, 0, 1, 1]])]) == 0

@@ -16,7 +16,7 @@ _MLPCONV = (("conv", 64, 5, 2), *[("conv", 64, 1, 1)] * 2, ("conv", 128, 3, 2), 
 TRUNKS = {
     "course": _COURSE,
     "course_star": (*_STEM, ("conv", 64, 3, 1), ("conv", 128, 3, 1)),
-    "course_inception": (*_STEM, *[("inception", 128, 5, 1)] * 3, ("inception", 256, 5, 1)),
+    "course_inception": (*_STEM, ("inception", 128, 5, 1), ("inception", 256, 5, 1)),
     "course_nin": (*_MLPCONV, ("conv", 128, 3, 1), ("conv", 128, 1, 1)),
     "course_dense": _COURSE,
 }

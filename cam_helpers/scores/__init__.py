@@ -9,10 +9,12 @@ by batch through the accumulators: `BoxSweep`, `PixelCurve`, `Tally`: `update` o
 from .baselines import centred_box, centred_gaussian
 from .labels import classification_error, localization_error
 from .outcome import Score, Tally, interval, paired_difference
+from .pixels import PixelCurve, pixel_average_precision, pointing_game
 from .sweep import BoxSweep, best_threshold, gt_known_accuracy, max_box_acc, max_box_acc_v2
 
 __all__ = [
     "BoxSweep",
+    "PixelCurve",
     "Score",
     "Tally",
     "best_threshold",
@@ -25,4 +27,6 @@ __all__ = [
     "max_box_acc",
     "max_box_acc_v2",
     "paired_difference",
+    "pixel_average_precision",
+    "pointing_game",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -11,7 +9,7 @@ from .outcome import Score, Tally
 from .sweep import check_boxes, check_iou, ious
 
 
-def classification_error(logits: Tensor, labels: Tensor, topk: Sequence[int] = (1, 5)) -> dict[int, Score]:
+def classification_error(logits: Tensor, labels: Tensor, topk: tuple[int, ...] = (1, 5)) -> dict[int, Score]:
     """The part of the pictures whose label is not among the k highest logits: a dict k -> Score.
 
     logits (N,C), labels (N,) class indices. Ties count against the network: a class that scores as high as the label
@@ -31,9 +29,7 @@ def classification_error(logits: Tensor, labels: Tensor, topk: Sequence[int] = (
     return {k: Tally(errors=True, keep=True).update(ahead < k).compute() for k in topk}
 
 
-def localization_error(
-    boxes: Sequence[Tensor], classes: Sequence, gt_boxes: Sequence[Tensor], labels: Tensor, iou: float = 0.5
-) -> Score:
+def localization_error(boxes, classes, gt_boxes, labels, iou: float = 0.5) -> Score:
     """The part of the pictures for which no labelled box is right, in the sense of ILSVRC.
 
     boxes: N tensors (M,4), classes: N × (M,) their class indices, M up to 5: one labelled box a picture gives the
@@ -45,17 +41,12 @@ def localization_error(
     check_iou(iou)
     lengths = [len(boxes), len(classes), len(gt_boxes), len(labels)]
     if len(set(lengths)) > 1:
-        raise ValueError(
-            "boxes, classes, gt_boxes and labels must be of the same pictures, got {}, {}, {} and {}".format(*lengths)
-        )
-    truth = check_boxes(gt_boxes)
-    hits = []
-    for i, (found, named, true, label) in enumerate(zip(boxes, classes, truth, labels, strict=True)):
+        raise ValueError(f"boxes, classes, gt_boxes and labels must be of the same pictures, got {lengths}")
+    hits, truth = [], check_boxes(gt_boxes, len(labels))
+    for found, named, true, label in zip(boxes, classes, truth, labels, strict=True):
         named = torch.as_tensor(named).cpu()
         if found.shape != (len(named), 4) or len(named) > 5:
-            raise ValueError(
-                f"picture {i}: boxes must be (M,4) with M classes, M up to 5, got {tuple(found.shape)} and {len(named)}"
-            )
-        right = named == int(label)
-        hits.append(bool(right.any()) and bool((ious(found.cpu()[right], true) >= iou).any()))
+            raise ValueError(f"boxes must be (M,4) with M classes, up to 5, got {tuple(found.shape)} and {len(named)}")
+        right = ious(found.cpu()[named == int(label)], true) >= iou
+        hits.append(bool(right.any()))
     return Tally(errors=True, keep=True).update(hits).compute()

@@ -1,0 +1,85 @@
+"""Scores that look at single pixels: which of them are the object's (PxAP), and where the hottest one is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .outcome import Accumulator, Score, Tally
+from .sweep import check_boxes, check_finite
+
+_EDGES = np.append(np.arange(1000) * 0.001, 1.0)
+
+
+def pixel_average_precision(maps: Tensor, masks: Tensor, ignore: Tensor | None = None) -> Score:
+    """PxAP: the area under the precision-recall curve of all pixels of all pictures together.
+
+    maps (N,H,W), min–max normalized each (a constant map to zeros); masks (N,H,W), true pixels; ignore (N,H,W),
+    pixels that do not count unless they are true. -> Score with .precision and .recall (1001,), from the threshold 1
+    down to 0 in steps of 0.001; the numbers of clovaai/wsolevaluation. Raises ValueError for other shapes, NaN, or
+    masks without any true pixel. Choe et al., CVPR 2020.
+    """
+    return PixelCurve(keep=True).update(maps, masks, ignore).compute()
+
+
+def pointing_game(maps: Tensor, gt_boxes: Sequence[Tensor], tolerance: float = 0) -> Score:
+    """The part of the pictures whose hottest pixel lies in a true box, or at most `tolerance` pixels from one (15 is
+    usual). maps (N,H,W) of the true class, gt_boxes as for `gt_known_accuracy`. Of equally hot pixels the first in
+    reading order points; a constant map points nowhere. Zhang et al., ECCV 2016.
+    """
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance is a distance in pixels, got {tolerance}")
+    check_finite(maps)
+    hits = []
+    for heat, boxes in zip(maps, check_boxes(gt_boxes, len(maps)), strict=True):
+        y, x = divmod(int(heat.argmax()), heat.shape[1])
+        first, last = (boxes - 0.5).ceil()[:, :2], (boxes - 0.5).ceil()[:, 2:] - 1  # pixels whose centres are inside
+        point = torch.tensor([x, y])
+        away = torch.maximum(first - point, point - last).clamp_min(0).norm(dim=1)
+        hits.append(bool((away <= tolerance).any() and heat.min() < heat.max()))
+    return Tally(keep=True).update(hits).compute()
+
+
+def average_precision(means: np.ndarray) -> np.ndarray:
+    """(B,2,K) true and false pixels in each bin, rising -> (B,)."""
+    precision, recall = _curve(means)
+    return (precision * np.diff(recall, prepend=0)).sum(1)
+
+
+def _curve(means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    true, false = means[:, :, ::-1].cumsum(2).swapaxes(0, 1)
+    tiny = np.finfo(float).tiny  # nothing found: no precision to speak of; nothing to find: no recall
+    return true / (true + false).clip(tiny), true / true[:, -1:].clip(tiny)
+
+
+class PixelCurve(Accumulator):
+    """Histograms of true and false pixels, batch by batch: `pixel_average_precision` without holding all maps."""
+
+    of_mean = staticmethod(average_precision)
+
+    def update(self, maps: Tensor, masks: Tensor, ignore: Tensor | None = None) -> PixelCurve:
+        check_finite(maps)
+        for name, other in (("masks", masks), ("ignore", ignore)):
+            if other is not None and other.shape != maps.shape:
+                raise ValueError(f"{name} must be (N,H,W) as maps, got {tuple(other.shape)} and {tuple(maps.shape)}")
+        heat = maps.detach() if maps.dtype == torch.float64 else maps.detach().float()
+        heat = heat - heat.amin((1, 2), keepdim=True)
+        peak = heat.amax((1, 2), keepdim=True)
+        heat = (heat / peak.where(peak > 0, 1)).cpu().numpy()
+        true = masks.cpu().numpy().astype(bool)
+        bins = np.searchsorted(_EDGES, heat, side="right") - 1 + len(_EDGES) * ~true
+        if ignore is not None:  # into a bin of their own, that is thrown away
+            bins[ignore.cpu().numpy().astype(bool) & ~true] = 2 * len(_EDGES)
+        counts = [np.bincount(b.ravel(), minlength=2 * len(_EDGES) + 1)[:-1] for b in bins]
+        return self._add(np.array(counts, np.int32).reshape(len(maps), 2, len(_EDGES)))
+
+    def compute(self) -> Score:
+        """-> Score, see `pixel_average_precision`."""
+        mean = self._mean()
+        if not mean[0].any():
+            raise ValueError("no mask has a true pixel: there is nothing to find")
+        precision, recall = (torch.from_numpy(x[0]) for x in _curve(mean[None]))
+        return self._score(precision=precision, recall=recall)

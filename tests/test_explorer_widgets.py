@@ -1,0 +1,449 @@
+"""The explorer's widgets, driven from the kernel's side: every control to its ends, bad files, stale events, errors."""
+
+import asyncio
+import io
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+
+import ipywidgets as widgets
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_explorer import Counted, blobs
+from tiny_networks import Tiny, tiny_network
+
+from cam_helpers import explorer, world
+from cam_helpers.explorer import Explorer, Source, View
+from cam_helpers.explorer.parts import ClassBox, Latest
+from cam_helpers.explorer.readout import Probe, fit_probe, read_out
+from cam_helpers.images import PictureError
+
+NAMES = ["cat", "crane", "crane", "tiger cat", "dog"]
+
+
+def room(n=2, network=None, **how):
+    return Source(network or tiny_network(), NAMES, blobs(n), side=64, show=64, **how)
+
+
+@pytest.fixture
+def app(tmp_path):
+    return Explorer(room(), folder=tmp_path / "out")
+
+
+def said(app):
+    return app.text.value, app.message.value
+
+
+def everything(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from everything(child)
+
+
+# -- the explorer -------------------------------------------------------------------------------------------------
+
+
+def test_it_opens_on_the_prediction_of_the_first_picture(app):
+    best = app.scene().top()[0][0]
+    assert app.view.label is None and app.follow.value
+    assert app.search.value == app.search.names[best]
+    assert f">{NAMES[best]}: strongest at the " in app.text.value and app.message.value == ""
+    assert app.image.value[:4] == b"\x89PNG" and app.image.tooltip in app.text.value.replace("&#x27;", "'")
+
+
+def test_classes_are_found_by_click_by_typing_and_by_following(app):
+    app.bars.buttons[3].click()
+    third = app.scene().top()[3][0]
+    assert app.view.label == third and app.search.value == app.search.names[third] and not app.follow.value
+    app.search.value = "dog"
+    assert app.view.label == 4 and app.text.value.count("dog:") == 1
+    app.follow.value = True
+    assert app.view.label is None and app.search.value == app.search.names[app.scene().top()[0][0]]
+    app.follow.value = False
+    assert app.view.label == app.scene().top()[0][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "index"), [("cat", 0), ("CRANE", 1), ("crane (2)", 2), (" tiger ", 3), ("do", 4), ("4", 4)]
+)
+def test_a_name_is_found_by_any_part_that_no_other_has(text, index):
+    assert ClassBox(NAMES).find(text) == index
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("cran", "2 classes are called 'cran': did you mean crane, crane (2)?"),
+        ("dig", "no class is called 'dig': did you mean dog?"),
+        ("xyzzy", "no class is called 'xyzzy', choose one from the list"),
+        ("9", "no class is called '9', choose one from the list"),
+    ],
+)
+def test_a_name_that_is_none_is_said_and_the_picture_stays(app, text, error):
+    before, view = app.image.value, app.view
+    app.search.value = text
+    assert error.replace("'", "&#x27;") in app.message.value and 'role="alert"' in app.message.value
+    assert app.image.value == before and app.view == view
+    app.search.value = "dog"
+    assert app.message.value == ""
+
+
+def test_every_control_goes_to_both_ends_without_a_complaint(app, caplog):
+    """And changes the picture or its text, or says nothing at all where there is nothing to change."""
+    driven = 0
+    for widget in everything(app):
+        if isinstance(widget, widgets.Dropdown):
+            values = widget.options
+        elif isinstance(widget, (widgets.FloatSlider, widgets.BoundedFloatText)):
+            values = (widget.min, widget.max, 0.5)
+        elif isinstance(widget, widgets.Checkbox):
+            values = (not widget.value, widget.value)
+        else:
+            continue
+        for value in values:
+            widget.value = value
+            driven += 1
+            assert app.message.value == "", (widget.description, value)
+            assert app.image.value[:4] == b"\x89PNG"
+    for widget in everything(app):
+        if isinstance(widget, widgets.Button) and widget.description != "save":
+            widget.click()
+    assert driven > 25 and not caplog.records
+    assert app.view.threshold == 0.5 and app.view.weights == "positive"
+
+
+def test_every_control_has_a_visible_label_and_the_picture_a_name(app, tmp_path):
+    others = [explorer.why(app.source), explorer.compare_classes(app.source), explorer.watch(app.source, blobs(2))]
+    for widget in [w for a in (app, *others) for w in everything(a)]:
+        if isinstance(widget, widgets.Image):
+            assert widget.tooltip and widget.get_state()["description"] == ""  # the front end needs both
+        elif isinstance(widget, (widgets.Dropdown, widgets.Text, widgets.Combobox, widgets.Checkbox, widgets.Button,
+                                 widgets.BoundedFloatText, widgets.FileUpload, widgets.ToggleButton)):  # fmt: skip
+            assert widget.description.strip(), widget
+        elif isinstance(widget, widgets.Play):
+            assert widget.layout.display == "none"  # its buttons have no names
+
+
+def test_a_picture_is_chosen_in_the_gallery(app):
+    first = app.image.value
+    app.gallery.buttons[1].click()
+    assert app.view.picture == "picture (2)" and app.image.value != first
+    assert [b.description[0] == "▸" for b in app.gallery.buttons] == [False, True]
+
+
+def test_one_forward_pass_and_the_gallery_costs_none():
+    wrapped = Counted(tiny_network())
+    app = Explorer(room(3, wrapped))
+    for value in (0.1, 0.5, 0.9):
+        app.set(threshold=value, label=2, scale="shared", weights="softmax")
+    assert wrapped.calls == [1]
+
+
+def test_saved_is_a_picture_and_what_makes_it_again(app, tmp_path):
+    app.set(label=3, style="signed", threshold=0.4)
+    app.save("../my dog: 1")
+    folder = tmp_path / "out"
+    assert sorted(p.name for p in folder.iterdir()) == ["_my dog_ 1.json", "_my dog_ 1.png"]
+    assert (folder / "_my dog_ 1.png").read_bytes() == app.image.value
+    view = View.from_json((folder / "_my dog_ 1.json").read_bytes())
+    assert Explorer(room(), view).image.value == app.image.value
+    assert "saved as" in app.message.value and 'role="status"' in app.message.value
+    next(w for w in everything(app) if getattr(w, "description", "") == "save").click()
+    assert (folder / "picture.png").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_said(app, tmp_path):
+    (tmp_path / "file").write_text("")
+    app.folder = tmp_path / "file"
+    app.act(app.save)
+    assert "file" in app.message.value and 'role="alert"' in app.message.value
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_several_networks_look_at_the_same_picture():
+    other = Source(tiny_network(2, seed=5), ["dog", "cat"], blobs(2), side=64, show=64)
+    app = Explorer({"first": room(), "second": other})
+    app.search.value = "cat"
+    app.network.value = "second"
+    assert (app.view.network, app.view.label) == ("second", 1) and ">cat:" in app.text.value
+    assert app.search.options == ("dog", "cat")
+    app.network.value = "first"
+    app.search.value = "tiger cat"
+    app.network.value = "second"  # has none: back to the prediction
+    assert app.view.label is None and app.message.value == ""
+    with pytest.raises(ValueError, match="there is no network called 'x'"):
+        Explorer(room(), View(network="x"))
+
+
+def test_a_network_without_maps_says_why():
+    hidden = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 5))
+    network = Tiny(lambda net, f: net.head(f.mean((2, 3))), hidden).eval()
+    widget = explorer.explore(network, NAMES, blobs(1))
+    assert isinstance(widget, widgets.HTML) and "head" in widget.value and 'role="alert"' in widget.value
+
+
+# -- files --------------------------------------------------------------------------------------------------------
+
+
+def saved(picture, kind="PNG", **options):
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def upload(app, data, name, size=None):
+    now = datetime(2020, 1, 1, tzinfo=UTC)
+    file = {"name": name, "type": "", "size": len(data) if size is None else size, "content": memoryview(data)}
+    app.upload.value = ({**file, "last_modified": now},)
+
+
+PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8))
+BOMB = Image.new("1", (20_000, 20_000))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "size", "error"),
+    [
+        ("a.png", b"", None, "a.png is empty: fetch it again, or save it as JPEG or PNG"),
+        ("a.jpg", b"dear diary", None, "a.jpg is not a picture that can be read: fetch it again, or save it as"),
+        ("a.png", saved(PHOTO)[:2000], None, "a.png is damaged or cut off ("),
+        ("a.png", saved(BOMB), None, "a.png has more pixels than are safe, the limit is 50,000,000: make it smaller"),
+        ("a.tif", b"II*", 300_000_000, "a.tif has 300 MB, the limit is 50 MB: make it smaller"),
+    ],
+)  # fmt: skip
+def test_a_bad_upload_is_said_and_the_previous_picture_stays(app, name, data, size, error):
+    before, view = app.image.value, app.view
+    upload(app, data, name, size)
+    assert error in app.message.value and 'role="alert"' in app.message.value
+    assert app.image.value == before and app.view == view and app.upload.value == ()
+    assert list(app.source.pictures) == ["picture", "picture (2)"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.jpg", saved(PHOTO.convert("CMYK"), "JPEG")),
+        ("a.gif", saved(PHOTO, "GIF", save_all=True, append_images=[PHOTO.rotate(180)])),
+        ("a.png", saved(PHOTO.convert("RGBA"))),
+    ],
+)
+def test_unusual_uploads_are_shown(app, name, data):
+    upload(app, data, name)
+    assert app.message.value == "" and app.view.picture == "a" and len(app.gallery.buttons) == 3
+    upload(app, data, name)  # the same again: a second picture
+    assert app.view.picture == "a (2)"
+
+
+def test_a_path_is_opened_or_refused(app, tmp_path):
+    PHOTO.save(tmp_path / "dog.png")
+    app.path.value = str(tmp_path / "dog.png")
+    assert app.view.picture == "dog" and app.message.value == ""
+    before = app.image.value
+    app.path.value = str(tmp_path / "none.png")
+    assert f"{tmp_path / 'none.png'}: No such file or directory" in app.message.value and app.image.value == before
+    app.path.value = str(tmp_path)
+    assert "Is a directory" in app.message.value and app.view.picture == "dog"
+
+
+def test_a_picture_in_the_gallery_that_is_no_picture(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no")
+    app = Explorer(Source(tiny_network(), NAMES, {"good": blobs(1)[0], "bad": tmp_path / "bad.png"}, side=64, show=64))
+    before = app.image.value
+    app.gallery.buttons[1].click()
+    assert "bad.png is not a picture" in app.message.value
+    assert app.view.picture == "good" and app.image.value == before
+
+
+# -- events -------------------------------------------------------------------------------------------------------
+
+
+def test_stale_events_are_dropped(app):
+    drawn, draw = [], app.draw
+    app.draw = lambda: drawn.append(app.view.threshold) or draw()
+
+    async def drag():
+        for value in np.linspace(0.1, 0.9, 30):
+            app.set(threshold=round(float(value), 2))
+        await asyncio.sleep(0.1)
+        app.set(threshold=0.33)
+        await asyncio.sleep(0.1)
+
+    asyncio.run(drag())
+    assert drawn == [0.9, 0.33]
+    app.set(threshold=0.5)  # no loop: at once
+    assert drawn[-1] == 0.5
+
+
+def test_what_is_pending_can_be_done_now():
+    calls = []
+
+    async def go():
+        latest = Latest(lambda: calls.append(1))
+        latest()
+        latest()
+        latest.now()
+        await asyncio.sleep(0.05)
+
+    asyncio.run(go())
+    assert calls == [1]
+
+
+def test_an_error_inside_is_read_in_the_widget_and_in_the_log(app, monkeypatch, caplog):
+    before, view = app.image.value, app.view
+    monkeypatch.setattr("cam_helpers.explorer.app.render", lambda *_: 1 // 0)
+    with caplog.at_level(logging.ERROR):
+        app.set(style="dim")
+    assert "ZeroDivisionError" in app.message.value and app.image.value == before
+    assert "ZeroDivisionError" in caplog.text and "Traceback" in caplog.text
+    assert app.view == view
+    assert next(w for w in everything(app) if getattr(w, "description", "") == "style").value == "heat"
+
+
+# -- comparing, why, video, read-out ------------------------------------------------------------------------------
+
+
+def test_classes_pictures_and_networks_side_by_side():
+    source = room()
+    two = explorer.compare_classes(source, ["cat", 4])
+    assert (
+        two.text.value.count("strongest at the") + two.text.value.count("no evidence") == 2 and two.message.value == ""
+    )
+    width = Image.open(io.BytesIO(two.image.value)).width
+    two.boxes[2].value = "tiger"
+    assert Image.open(io.BytesIO(two.image.value)).width > width and "tiger cat:" in two.text.value
+    two.set(scale="shared")
+    assert "One colour scale for all." in two.text.value
+    two.boxes[2].value = "nobody"
+    assert "no class is called" in two.message.value
+    five = explorer.compare_classes(source)
+    assert Image.open(io.BytesIO(five.image.value)).width > 4 * 64
+
+    many = explorer.compare_pictures(source, "dog")
+    assert many.text.value.count("dog:") == 2
+    scores = [scene.cams.logits[0, 4].item() for _, _, scene in many.panels()]
+    assert scores == sorted(scores, reverse=True)
+
+    nets = explorer.compare_networks({"a": source, "b": room(network=tiny_network(seed=7))})
+    assert [caption.split(":")[0] for caption, _, _ in nets.panels()] == ["a", "b"] and nets.message.value == ""
+
+
+def test_the_units_add_up_to_the_score_and_can_be_switched_off():
+    source = room()
+    app = explorer.why(source, count=8)
+    scene, label = source.scene(), source.scene().top()[0][0]
+    cams = scene.cams
+    shares = cams.weight[label] * cams.features.mean((2, 3))[0]
+    torch.testing.assert_close(shares.sum() + cams.bias[label], cams.logits[0, label])
+    torch.testing.assert_close(scene.shares(app.view), shares)
+    assert app.units == shares.argsort(descending=True).tolist()
+    assert app.bars.buttons[0].description == f"unit {app.units[0]}: {shares.max().item():+.3f}"
+    assert "the identity holds" in app.text.value
+
+    app.ticks[0].value = True
+    rest = cams.logits[0, label] - shares.max()
+    assert (
+        f"Without unit {app.units[0]} the score is {rest:.2f} instead of {cams.logits[0, label]:.2f}." in app.text.value
+    )
+    before = app.image.value
+    app.bars.buttons[7].click()
+    assert app.view.unit == app.units[7] and f"unit {app.units[7]}:" in app.text.value and app.image.value != before
+    for button in [w for w in everything(app) if isinstance(w, widgets.Button)]:
+        if button.description in ("show the class's map", "switch all units on"):
+            button.click()
+    assert app.view.off == () and app.view.unit is None and not app.ticks[0].value and app.message.value == ""
+    app.set(weights="softmax")
+    assert "the identity is broken" in app.text.value
+
+
+def test_a_clip_is_computed_once_and_shown_frame_by_frame(tmp_path):
+    wrapped = Counted(tiny_network())
+    clip = world.load("video", "test", n=1, size=64)
+    film = explorer.watch(room(1, wrapped), clip.images, folder=tmp_path)
+    frames = len(clip)
+    assert sum(wrapped.calls) == frames and len(wrapped.calls) == 1
+    assert f">Frame 1 of {frames}: predicted " in film.text.value
+    first = film.image.value
+    for value in (frames, 1, 5):
+        film.number.value = value
+        assert f">Frame {value} of {frames}: predicted " in film.text.value and film.message.value == ""
+    film.search.value = "dog"
+    assert "score of dog" in film.text.value and film.image.value != first
+    path = film.export()
+    with Image.open(path) as gif:
+        assert gif.n_frames == frames and gif.size == film.frame(0).size
+    assert sum(wrapped.calls) == frames
+    film.set(picture="frame 99")
+    assert "there is no frame 99: the clip has" in film.message.value and film.view.picture == "frame 5"
+
+
+def test_frames_from_a_gif_a_folder_and_a_list(tmp_path):
+    pages = [Image.new("RGB", (40, 30), colour) for colour in ((200, 0, 0), (0, 200, 0), (0, 0, 200))]
+    pages[0].save(tmp_path / "a.gif", save_all=True, append_images=pages[1:], duration=100)
+    (tmp_path / "frames").mkdir()
+    for i, page in enumerate(pages):
+        page.save(tmp_path / "frames" / f"{i}.png")
+    (tmp_path / "frames" / "notes.txt").write_text("not a frame")
+    for source in (tmp_path / "a.gif", tmp_path / "frames", pages):
+        frames = explorer.read_frames(source)
+        assert [int(f.float().mean((1, 2)).argmax()) for f in frames] == [0, 1, 2], source
+    assert len(explorer.read_frames(tmp_path / "a.gif", every=2)) == 2
+    assert len(explorer.read_frames(pages * 3, most=4)) == 4
+
+
+def test_films_that_cannot_be_read_are_refused_in_one_line(tmp_path, monkeypatch):
+    (tmp_path / "a.mp4").write_bytes(b"not a film")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.gif").write_bytes(b"GIF89a")
+    for missing in ("av", "cv2"):
+        monkeypatch.setitem(sys.modules, missing, None)
+    said = r"a\.mp4 cannot be read as a film: install PyAV .*, or save it as a GIF or as a folder of frames$"
+    with pytest.raises(PictureError, match=said):
+        explorer.read_frames(tmp_path / "a.mp4")
+    with pytest.raises(PictureError, match="has no frames"):
+        explorer.read_frames(tmp_path / "empty")
+    with pytest.raises(PictureError):
+        explorer.read_frames(tmp_path / "a.gif")
+    with pytest.raises(FileNotFoundError):
+        explorer.read_frames(tmp_path / "none.mp4")
+
+
+def test_a_real_film(test_data):
+    pytest.importorskip("cv2")
+    frames = explorer.read_frames(test_data / "video" / "car-detection.mp4", every=10, most=3)
+    assert len(frames) == 3 and frames[0].shape[0] == 3 and frames[0].dtype == torch.uint8
+    assert (frames[0] != frames[2]).any()
+
+
+def test_the_probe_learns_what_the_features_say():
+    """Attribute 0 is 'feature 2 is positive', attribute 1 is always there, attribute 2 never."""
+    torch.manual_seed(0)
+    features = torch.randn(200, 6)
+    attributes = torch.stack([features[:, 2] > 0, torch.ones(200), torch.zeros(200)], 1).long()
+    probe = fit_probe(features, attributes, ["positive", "always", "never"])
+    p = probe.probabilities(features[:, :, None, None].expand(-1, -1, 3, 3))
+    assert ((p[:, 0] > 0.5) == attributes[:, 0].bool()).float().mean() > 0.95
+    assert p[:, 1].min() > 0.99 and p[:, 2].max() < 0.01
+    with pytest.raises(ValueError, match=r"attributes are \(N,A\) = \(200, 2\), got \(200, 3\)"):
+        fit_probe(features, attributes, ["a", "b"])
+
+
+def test_the_read_out_names_scene_kind_and_attributes():
+    source = room(1)
+    scene = source.scene()
+    probe = Probe(["bright", "dark"], torch.zeros(2, 8), torch.tensor([3.0, -3.0]))
+    indoor = [True, False, True, False, False]
+    out = read_out(scene, indoor, probe, count=2)
+    assert out.indoor == pytest.approx(scene.probabilities[[0, 2]].sum().item(), abs=1e-6)
+    assert [name for name, _ in out.attributes] == ["bright"] and len(out.scenes) == 2
+    text = str(out)
+    assert (
+        text.startswith("Type: indoor (" if out.indoor >= 0.5 else "Type: outdoor (")
+        and "Attributes: bright (95 %)." in text
+    )
+    widget = explorer.show_read_out(source, indoor, probe)
+    assert text.split(". ")[0] in widget.text.value and "Informative region of " in widget.text.value
+    with pytest.raises(ValueError, match="indoor says yes or no for each of 5 classes, got 2"):
+        read_out(scene, [True, False])
