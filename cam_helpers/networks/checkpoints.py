@@ -15,6 +15,7 @@ from .gap import gap_network
 
 __all__ = ["CheckpointError", "card_text", "load_checkpoint", "save_checkpoint"]
 
+_BUILT_BY = {"name", "num_classes", "pool", "resolution", "by", "bias", "norm"}  # weights= would fetch a file
 _NEEDED = {"network": dict, "classes": list, "task": str, "size": int, "metrics": dict}
 
 
@@ -33,7 +34,7 @@ def load_checkpoint(name_or_path: str | os.PathLike) -> tuple[nn.Module, dict]:
         with safe_open(path, framework="pt") as file:
             card = json.loads((file.metadata() or {}).get("card", "null"))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path.name} is damaged, or not a safetensors file ({error}): make it again") from error
     if not isinstance(card, dict) or not all(isinstance(card.get(k), kind) for k, kind in _NEEDED.items()):
         raise CheckpointError(f"{path.name} has no card of this course: load it with the program that wrote it")
@@ -41,6 +42,8 @@ def load_checkpoint(name_or_path: str | os.PathLike) -> tuple[nn.Module, dict]:
         raise CheckpointError(
             f"{path.name}: its card names {len(card['classes'])} classes, its network has another number"
         )
+    if other := set(card["network"]) - _BUILT_BY:
+        raise CheckpointError(f"{path.name}: its card asks for {', '.join(sorted(other))}, which no network here has")
     try:
         network = gap_network(**card["network"])
         network.load_state_dict(tensors)
@@ -86,6 +89,8 @@ def card_text(name: str, card: dict) -> str:
 def _words(value) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k} {_words(v)}" for k, v in value.items() if v is not None)
+    if isinstance(value, list | tuple):  # JSON knows lists only
+        return f"({', '.join(map(_words, value))})"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

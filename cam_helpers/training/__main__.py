@@ -16,17 +16,25 @@ from ..networks import gap_network, save_checkpoint
 from ..world.recipes import data_folder
 from .loop import evaluate, fit
 from .recipe import PRESETS, Recipe
+from .state import StateFiles
 
 
 def main(arguments: list[str] | None = None) -> dict:
     """Train, evaluate, write the checkpoint; the same command goes on where it was broken off."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
     if given.list:
         print("\n".join(_shipped()))
         return {}
-    recipe = (PRESETS | _shipped())[given.preset].but(
-        **{k: v for k, v in vars(given).items() if k in _kinds() and v is not None}
-    )
+    try:
+        recipe = (PRESETS | _shipped())[given.preset].but(
+            **{k: v for k, v in vars(given).items() if k in _kinds() and v is not None}
+        )
+        StateFiles(given.out, {})
+    except ValueError as error:
+        parser.error(str(error))
+    except OSError as error:
+        parser.error(f"nothing can be written to {given.out}: {error.strerror}")
     processes = PartialState()
     with processes.main_process_first():  # the first draws, the others find the pictures in the cache
         train, val = (

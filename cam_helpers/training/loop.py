@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -50,17 +53,22 @@ def fit(
     or 0/1 (N,C) where a picture may hold several classes. out: folder for state and log; the same call goes on where an
     earlier one was broken off, also by kill -9, and on a CPU ends with the weights of an unbroken run.
     after_epoch(row, network): an early look. save_every: seconds between states.
-    Raises ValueError when `out` holds a run with other settings or the loss is no longer a number.
+    Ctrl-C, or the notebook's stop button, ends the run after the step it is at, whose state is kept; twice, at once.
+    Raises ValueError when `out` holds a run with other settings or the loss is no longer a number, OSError where
+    nothing can be written to it.
     """
     accelerator = _accelerator(recipe)
     device, main = accelerator.device, accelerator.is_main_process
     batches = Batches(train, recipe, device, accelerator.process_index, accelerator.num_processes, workers)
     network = network.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
     optimizer, schedule = _optimizer(network, recipe, steps := len(batches) * recipe.epochs)
-    files = StateFiles(out, recipe)
+    files = StateFiles(out, recipe.same_weights() | {"pictures": batches.count})
     state = files.load() or {"step": 0, "rows": [], "seconds": 0.0, "meter": [0.0, 0.0, 0.0]}
     if "model" in state:
-        network.load_state_dict(state["model"])
+        try:
+            network.load_state_dict(state["model"])
+        except RuntimeError as error:
+            raise ValueError(f"{out} holds a run with another network: give another folder, or delete it") from error
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
     if recipe.compile:
@@ -79,7 +87,7 @@ def fit(
             files.save(parts | {"step": step, "rows": rows, "seconds": seconds, "meter": meter.tolist()})
 
     try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), interrupts() as asked:
             for epoch in range(step // len(batches), recipe.epochs):
                 model.train()
                 for images, labels in batches.epoch(epoch, step % len(batches)):
@@ -95,11 +103,14 @@ def fit(
                             meter += torch.stack((loss.detach() * len(x), right, torch.ones_like(loss) * len(x)))
                     schedule.step()
                     step, fresh = step + 1, fresh + batches.batch
-                    if step % 20 == 0 or step % len(batches) == 0:
+                    due, ends = asked or time.monotonic() - saved > save_every, step % len(batches) == 0
+                    if due or ends or step % 20 == 0:
                         _show(bar, step, meter, fresh / (time.monotonic() - began))
-                    if time.monotonic() - saved > save_every and step % len(batches):
+                    if due and not ends:
                         keep()
                         saved = time.monotonic()
+                    if asked and not ends:
+                        raise KeyboardInterrupt
                 loss, right, seen = accelerator.reduce(meter, "sum").tolist()
                 row = {
                     "epoch": epoch + 1, "side": recipe.side(epoch), "loss": loss / seen, "accuracy": right / seen,
@@ -109,21 +120,39 @@ def fit(
                     row |= {f"val_{k}": v for k, v in evaluate(network, val, device=device).items()}
                 rows.append(row | {"seconds": before + time.monotonic() - began})
                 meter.zero_()
-                keep()
                 if main:
-                    files.log(rows)
-                    if after_epoch:
-                        network.eval()
-                        after_epoch(rows[-1], network)
-    except KeyboardInterrupt:
-        keep()
-        raise
+                    files.log(rows)  # before the state: killed in between, the epoch is logged again
+                keep()
+                if main and after_epoch:
+                    network.eval()
+                    after_epoch(rows[-1], network)
+                if asked:
+                    raise KeyboardInterrupt
     finally:
         bar.close()
         accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    seconds = before + time.monotonic() - began
+    seconds = rows[-1]["seconds"]
     speed = len(batches) * batches.batch * recipe.epochs / seconds
     return Run(network.eval(), rows, seconds, speed, str(device), accelerator.mixed_precision)
+
+
+@contextmanager
+def interrupts() -> Iterator[list]:
+    """Filled by the first Ctrl-C, which may come in the middle of a step, when no state is whole; the second stops."""
+    asked, usual = [], signal.getsignal(signal.SIGINT) or signal.default_int_handler
+    if threading.current_thread() is not threading.main_thread():  # only the main one hears of it
+        yield asked
+        return
+
+    def first(number: int, frame) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, usual)
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def loss_of(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -144,12 +173,14 @@ def hits(logits: Tensor, labels: Tensor, k: int = 1) -> Tensor:
 def evaluate(network: nn.Module, data, batch: int = 250, device: torch.device | None = None) -> dict[str, float]:
     """Share of pictures whose best score, and one of whose best five, is that of a class which is there: top1, top5.
 
-    Where a picture may hold several classes also the mean average precision. The network's mode is left as it was.
+    Where a picture may hold several classes also the mean average precision, of the classes that occur. The network's
+    mode is left as it was.
     """
     device = device or next(network.parameters()).device
     training = network.training
     network.eval()
-    images = data.images.split(batch) if hasattr(data, "images") else torch.utils.data.DataLoader(data, batch)
+    inside = isinstance(getattr(data, "images", None), Tensor)
+    images = data.images.split(batch) if inside else torch.utils.data.DataLoader(data, batch)
     logits, labels = [], []
     for part in images:
         x, y = part if isinstance(part, (tuple, list)) else (part, None)
@@ -159,7 +190,8 @@ def evaluate(network: nn.Module, data, batch: int = 250, device: torch.device | 
     logits, labels = torch.cat(logits), torch.cat(labels) if labels else torch.as_tensor(data.labels)
     found = {f"top{k}": hits(logits, labels, k).mean().item() for k in (1, 5)}
     if labels.ndim == 2:
-        found["mAP"] = float(average_precision_score(labels.numpy(), logits.numpy()))
+        there = labels.sum(0) > 0  # a class without a picture has no precision
+        found["mAP"] = float(average_precision_score(labels[:, there].numpy(), logits[:, there].numpy()))
     return found
 
 

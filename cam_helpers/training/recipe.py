@@ -47,11 +47,15 @@ class Recipe:
     def __post_init__(self):
         object.__setattr__(self, "growing", tuple(self.growing))
         for name in ("size", "epochs", "batch", "accumulate", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be greater than 0, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be a number greater than 0, got {getattr(self, name)}")
         for name in ("smoothing", "hidden"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is a share from 0 to 1, got {getattr(self, name)}")
+        if len(self.growing) != 2 or not all(0 <= share <= 1 for share in self.growing):
+            raise ValueError(f"growing is two shares from 0 to 1, got {self.growing}")
+        if not 0 <= self.seed < 2**27:
+            raise ValueError(f"seed is a whole number from 0 to {2**27 - 1}, got {self.seed}")
         if self.batch % self.accumulate:
             raise ValueError(f"a batch of {self.batch} cannot be cut into {self.accumulate} equal parts")
         if self.precision not in ("auto", "no", "bf16", "fp16"):
@@ -71,7 +75,8 @@ class Recipe:
     def side(self, epoch: int) -> int:
         """The side of the pictures in this epoch, in pixels."""
         share, until = self.growing
-        return self.size if epoch >= round(until * self.epochs) else max(8, round(share * self.size / 8) * 8)
+        small = min(max(8, round(share * self.size / 8) * 8), self.size)
+        return self.size if epoch >= round(until * self.epochs) else small
 
 
 PRESETS = {

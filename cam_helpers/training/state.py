@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
+import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -12,73 +12,83 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from .recipe import Recipe
-
 __all__ = ["StateFiles"]
 
 _PARTS = {"recipe", "model", "optimizer", "schedule", "step", "rows", "seconds", "meter"}
 
 
 class StateFiles:
-    """`state.pt` and `state.before.pt` in a folder, and the log as CSV. folder None: nothing is kept."""
+    """`state.pt` and `state.before.pt` in a folder, and the log as CSV. folder None: nothing is kept.
 
-    def __init__(self, folder: str | os.PathLike | None, recipe: Recipe):
-        self.folder = None if folder is None else Path(folder)
-        self.recipe = json.dumps(recipe.same_weights(), sort_keys=True)
+    settings: what decides the weights; a state with others is refused. Raises OSError where nothing can be written:
+    better now than after the first epoch.
+    """
+
+    def __init__(self, folder: str | os.PathLike | None, settings: dict):
+        self.folder, self.damaged = None if folder is None else Path(folder), set()
+        self.recipe = json.dumps(settings, sort_keys=True)
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.folder).close()
 
     def save(self, state: dict) -> None:
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         last, before = (self.folder / name for name in ("state.pt", "state.before.pt"))
-        temporary = self.folder / f".state.{os.getpid()}"
+        temporary = self.folder / ".state"
         with open(temporary, "wb") as file:
             torch.save({"recipe": self.recipe, **state}, file)
             file.flush()
             os.fsync(file.fileno())
-        if last.exists():
+        if last.exists() and last not in self.damaged:
             os.replace(last, before)  # killed here, the next start takes the one before
         os.replace(temporary, last)
+        self.damaged.clear()
 
     def load(self) -> dict | None:
         """The newest state that can be read, or None. Raises ValueError when it belongs to another recipe."""
         if self.folder is None:
             return None
+        state, reasons = None, []
         for path in (self.folder / "state.pt", self.folder / "state.before.pt"):
             try:
-                state = torch.load(path, map_location="cpu", weights_only=True)
+                state = _read(path)
+                break
             except FileNotFoundError:
                 continue
-            except (
-                OSError,
-                RuntimeError,
-                EOFError,
-                ValueError,
-                KeyError,
-                pickle.UnpicklingError,
-                zipfile.BadZipFile,
-            ) as error:
+            except Exception as error:  # a damaged pickle raises whatever its bytes happen to spell
+                self.damaged.add(path)
                 reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-                warnings.warn(f"{path.name} is damaged or not ours, the one before it is used: {reason}", stacklevel=2)
-                continue
-            if not isinstance(state, dict) or set(state) != _PARTS:
-                warnings.warn(f"{path.name} is not the state of a run, the one before it is used", stacklevel=2)
-                continue
-            if state["recipe"] != self.recipe:
-                raise ValueError(
-                    f"{self.folder} holds a run with other settings ({_differences(state['recipe'], self.recipe)}): "
-                    "give another folder, or delete it"
-                )
-            return state
-        return None
+                reasons.append(f"{path.name} is damaged, or not the state of a run ({reason})")
+        for reason in reasons:
+            warnings.warn(f"{reason}: {'the one before is used' if state else 'the run starts over'}", stacklevel=2)
+        if state and state["recipe"] != self.recipe:
+            raise ValueError(
+                f"{self.folder} holds a run with other settings ({_differences(state['recipe'], self.recipe)}): "
+                "give another folder, or delete it"
+            )
+        return state
 
     def log(self, rows: list[dict]) -> None:
         """The whole log again, so that a run that was broken off and went on has each epoch once."""
         if self.folder is None or not rows:
             return
-        temporary = self.folder / f".log.{os.getpid()}"
+        temporary = self.folder / ".log"
         pd.DataFrame(rows).to_csv(temporary, index=False)
         os.replace(temporary, self.folder / "log.csv")
+
+
+def _read(path: Path) -> dict:
+    """The reader of PyTorch builds nothing but tensors and plain values, but does not look at the checksums."""
+    with zipfile.ZipFile(path) as parts:
+        if sum(part.file_size for part in parts.infolist()) > path.stat().st_size:
+            raise ValueError("it would unpack to more than its size")
+        if parts.testzip() or any(part.external_attr for part in parts.infolist()):  # marked as folder: not filled
+            raise ValueError("its checksums are wrong")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict) or set(state) != _PARTS:
+        raise ValueError("its parts are others")
+    return state
 
 
 def _differences(old: str, new: str) -> str:
