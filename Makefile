@@ -17,10 +17,11 @@ help:  ## this list
 lab: $(VENV)/.lab  ## set up what is missing, then open JupyterLab on the first lesson (ARGS="--no-browser --port 8899")
 	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
+# lessons that train take the preset `smoke` here; `make notebooks` and `make test-all` run what readers run
 test: $(VENV)/.test  ## the tests, and every lesson with and without pretrained weights; under 12 minutes on 2 cores
 	$(PYTEST) -m "not slow" tests
-	$(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(LESSONS)
-	TORCH_HOME=$(CURDIR)/$(VENV)/no-weights CAM_OFFLINE=1 \
+	CAM_PRESET=smoke $(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(LESSONS)
+	CAM_PRESET=smoke TORCH_HOME=$(CURDIR)/$(VENV)/no-weights CAM_OFFLINE=1 \
 		$(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(LESSONS)
 
 test-all: test  ## the same, then what is slow: the browser, benchmarks, every solution of every exercise
