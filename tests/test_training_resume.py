@@ -41,8 +41,12 @@ def crash():
 
 
 def ctrl_c():
+    before = signal.getsignal(signal.SIGINT)
     signal.raise_signal(signal.SIGINT)
-    time.sleep(0)  # and Python hears of it
+    for _ in range(10_000):  # until Python has heard of it: two signals at once count as one
+        if signal.getsignal(signal.SIGINT) is not before:
+            return
+        time.sleep(0.001)
 
 
 def train(out=None, net=None, save_every=0.0, noise=None, workers=0, **changes):
