@@ -3,7 +3,7 @@
 from .app import Explorer, explore
 from .compare import compare_classes, compare_networks, compare_pictures
 from .readout import Probe, fit_probe, read_out, show_read_out
-from .render import describe, render
+from .render import describe, identity, render
 from .scene import Scene, Source
 from .state import View
 from .video import read_frames, watch
@@ -21,6 +21,7 @@ __all__ = [
     "describe",
     "explore",
     "fit_probe",
+    "identity",
     "read_frames",
     "read_out",
     "render",

@@ -181,6 +181,10 @@ class App(widgets.VBox):
         self._bound: list[tuple[widgets.Widget, Callable]] = []
         self._syncing = False
 
+    def __repr__(self) -> str:
+        """What a reader without widgets sees in its place."""
+        return f"{type(self).__name__}: run the lesson to use this widget; the figure below shows one view of it"
+
     def draw(self) -> tuple[bytes, str]:
         """The picture of `self.view` and its text."""
         raise NotImplementedError
