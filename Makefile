@@ -24,8 +24,11 @@ test: $(VENV)/.test  ## the tests, and every lesson with and without pretrained 
 	CAM_PRESET=smoke TORCH_HOME=$(CURDIR)/$(VENV)/no-weights CAM_OFFLINE=1 \
 		$(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(LESSONS)
 
+# what measures time, or drives a browser, has the machine to itself
+ALONE := tests/benchmarks $(wildcard tests/test_browser*.py)
 test-all: test  ## the same, then what is slow: the browser, benchmarks, every solution of every exercise
-	$(PYTEST) -n 0 -m slow tests
+	$(PYTEST) --dist worksteal -m slow tests $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest -m slow $(ALONE)
 
 notebooks: $(VENV)/.test  ## run the lessons again, in place, from top to bottom
 	$(BIN)/python tests/execute.py $(LESSONS)

@@ -5,6 +5,7 @@ python tests/execute.py notebooks/00_start_here.ipynb …
 
 import base64
 import os
+import re
 import sys
 import tempfile
 import time
@@ -26,7 +27,17 @@ def execute(path: Path, timeout: int = 600) -> nbformat.NotebookNode:
     )
     client.execute()
     notebook.metadata.get("language_info", {}).pop("version", None)
+    for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if not is_bar(output)]
     return notebook
+
+
+def is_bar(output) -> bool:
+    """A progress bar: without a kernel it would stand still at 0 % for ever."""
+    data = output.get("data", {})
+    widget = "application/vnd.jupyter.widget-view+json" in data
+    return widget and bool(re.search(r"\d+%\|", data.get("text/plain", "")))
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
