@@ -18,15 +18,13 @@ lab: $(VENV)/.lab  ## set up what is missing, then open JupyterLab on the first 
 	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 # lessons that train take the preset `smoke` here; `make notebooks` and `make test-all` run what readers run
-test: $(VENV)/.test  ## the tests, and every lesson with and without pretrained weights; under 12 minutes on 2 cores
+test: $(VENV)/.test  ## the tests, and every lesson, with the pretrained weights that are there; under 12 minutes on 2 cores
 	$(PYTEST) -m "not slow" tests
 	CAM_PRESET=smoke $(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(LESSONS)
-	CAM_PRESET=smoke TORCH_HOME=$(CURDIR)/$(VENV)/no-weights CAM_OFFLINE=1 \
-		$(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(LESSONS)
 
 # what measures time, or drives a browser, has the machine to itself
 ALONE := tests/benchmarks $(wildcard tests/test_browser*.py)
-test-all: test  ## the same, then what is slow: the browser, benchmarks, every solution of every exercise
+test-all: test  ## the same, then what is slow: lessons without weights and with every solution, the browser, benchmarks
 	$(PYTEST) --dist worksteal -m slow tests $(ALONE:%=--ignore=%)
 	$(BIN)/python -m pytest -m slow $(ALONE)
 
