@@ -144,10 +144,10 @@ def test_two_classes_have_a_row_each_and_labels_need_not_begin_at_zero():
 
 
 def test_the_cost_is_chosen_where_it_predicts_best_and_always_the_same():
-    """300 units, of which one tells a little. Shuffled labels do not teach anything."""
+    """Thirty units, of which one tells a little. Shuffled labels do not teach anything."""
     random = torch.Generator().manual_seed(0)
     labels = torch.arange(80) % 2
-    x = torch.randn(80, 300, generator=random)
+    x = torch.randn(80, 30, generator=random)
     x[:, 0] += 1.5 * labels
     probes = [LinearProbe().fit(x, labels) for _ in range(2)]
     assert torch.equal(probes[0].weight, probes[1].weight)
@@ -157,11 +157,11 @@ def test_the_cost_is_chosen_where_it_predicts_best_and_always_the_same():
         for c in (0.001, 0.01, 0.1, 1.0)
     }
     assert scores[probes[0].costs.item()] == max(scores.values()) > min(scores.values())
-    held = torch.randn(400, 300, generator=random)
+    held = torch.randn(400, 30, generator=random)
     truth = torch.arange(400) % 2
     held[:, 0] += 1.5 * truth
     shuffled = LinearProbe().fit(x, labels[torch.randperm(80, generator=random)])
-    assert (probes[0].predict(held) == truth).float().mean() > 0.6
+    assert (probes[0].predict(held) == truth).float().mean() > 0.65
     assert abs((shuffled.predict(held) == truth).float().mean() - 0.5) < 0.1
 
 
