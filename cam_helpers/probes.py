@@ -45,7 +45,8 @@ def batches(images, batch: int = 64) -> Iterator[Tensor]:
         if not isinstance(part, Tensor) or part.ndim != 4:
             got = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
             raise ValueError(f"a batch of pictures is a tensor (n,3,H,W), got {got}")
-        yield part
+        if len(part):
+            yield part
 
 
 def _stack(items: list) -> Tensor:

@@ -48,8 +48,8 @@ class TopPictures:
                 raise ValueError(f"there were {len(self.values)} units, and now {len(values)}")
             pairs = zip((self.values, self.pictures, self.places), (values, pictures, places), strict=True)
             values, pictures, places = (torch.cat(pair, 1) for pair in pairs)
-        order = pictures.argsort(1)
-        order = order.gather(1, values.gather(1, order).argsort(1, descending=True, stable=True))[:, : self.k]
+        order = pictures.argsort(dim=1, stable=True)
+        order = order.gather(1, values.gather(1, order).argsort(dim=1, descending=True, stable=True))[:, : self.k]
         self.values, self.pictures = values.gather(1, order), pictures.gather(1, order)
         self.places = places.gather(1, order[..., None].expand(-1, -1, 2))
         return self

@@ -20,7 +20,7 @@ def rank_units(weight: Tensor, features: Tensor | None = None, labels: Tensor | 
         if missing := sorted(set(range(len(weight))) - set(labels.tolist())):
             raise ValueError(f"there is no picture of class {missing[0]} to take the mean of")
         weight = weight * torch.stack([features[labels == c].mean(0) for c in range(len(weight))])
-    return weight.sort(1, descending=True, stable=True)
+    return weight.sort(dim=1, descending=True, stable=True)
 
 
 def bag_of_words(
