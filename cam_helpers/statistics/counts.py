@@ -106,9 +106,8 @@ class SceneStatistics:
             raise ValueError(f"by is one of {', '.join(MEASURES)}, got {by!r}")
         there, region, area, apart, counts = self.sums.numpy().transpose(3, 0, 1, 2)
         every, with_region = self.pictures.numpy()[..., None].transpose(2, 0, 1, 3)
-        above, below = dict(
-            zip(MEASURES, ((there, every), (region, with_region), (region, area), (apart, counts)), strict=True)
-        )[by]
+        measures = (there, every), (region, with_region), (region, area), (apart, counts)
+        above, below = measures[MEASURES.index(by)]
         with np.errstate(divide="ignore", invalid="ignore"):
             return above / np.broadcast_to(below, above.shape)
 
@@ -128,17 +127,18 @@ class SceneStatistics:
 
     def table(self, level: float = 0.95) -> pd.DataFrame:
         """One row per scene and object that were seen together: pictures, and each measure with its interval."""
-        columns = {"pictures": self._table(self.sums[0, ..., 0].numpy())}
+        pairs = pd.MultiIndex.from_product((self.scene_names, self.object_names), names=["scene", "object"])
+        rows = pd.DataFrame({"pictures": self.sums[0, ..., 0].flatten().long().numpy()}, pairs)
         for by in MEASURES:
-            columns |= {by: getattr(self, by)} | dict(zip((f"{by}_low", f"{by}_high"), self.interval(by, level)))  # noqa: B905
-        rows = pd.DataFrame({name: values.stack() for name, values in columns.items()})
-        return rows[rows["pictures"] > 0].rename_axis(["scene", "object"]).reset_index()
+            parts = getattr(self, by), *self.interval(by, level)
+            rows[[by, f"{by}_low", f"{by}_high"]] = np.stack([part.to_numpy().ravel() for part in parts], 1)
+        return rows[rows["pictures"] > 0].reset_index()
 
     def top(self, scene: str, n: int = 6, by: str = "lift", least: int = 5) -> pd.DataFrame:
         """The n objects of a scene that stand highest, of those in `least` pictures or more. Columns: `table`."""
         if scene not in self.scene_names:
             raise ValueError(f"there is no scene {scene!r}; there are {', '.join(self.scene_names)}")
-        self.values(by)
+        self.values(by)  # which knows what `by` may be
         rows = self.table()
         rows = rows[(rows["scene"] == scene) & (rows["pictures"] >= least)]
         return rows.sort_values(by, ascending=False, kind="stable").head(n).set_index("object").drop(columns="scene")

@@ -24,7 +24,7 @@ def rank_correlation(
     """
     if method not in _RANKS:
         raise ValueError(f"method is 'spearman' or 'kendall', got {method!r}")
-    truth = truth.reindex(statistics.scene_names)[statistics.object_names].to_numpy()
+    truth = truth.reindex(statistics.scene_names, columns=statistics.object_names).to_numpy()
     signs = [(1, statistics.values(by))] + ([(-1, statistics.values(against))] if against else [])
     use = (statistics.sums[0, ..., 0].numpy() >= least) & np.isfinite(truth)
     drawn = np.zeros((1 + statistics.replicates, len(truth)))

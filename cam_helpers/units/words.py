@@ -44,7 +44,7 @@ def switch_off(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | 
     Switching a unit off takes w_k^c·F^k from every class score, so no forward pass is needed: all units at once, in one
     product. features (N,K), labels (N,). A class without pictures gives NaN.
     """
-    lost = torch.zeros(len(weight), weight.shape[1])
+    lost = torch.zeros_like(weight)
     for x, y in zip(features.split(batch), labels.split(batch), strict=True):
         scores = F.linear(x, weight, bias)
         without = scores[:, None] - torch.einsum("nk,ck->nkc", x, weight)
