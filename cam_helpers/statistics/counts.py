@@ -122,7 +122,7 @@ class SceneStatistics:
     def interval(self, by: str, level: float = 0.95) -> tuple[pd.DataFrame, pd.DataFrame]:
         """-> tables of the lower and the upper end: what the measure might be on other pictures of the same kind."""
         drawn = self.values(by)[1:]
-        low, high = ends(drawn.reshape(len(drawn), -1), level)
+        low, high = ends(drawn.reshape(len(drawn), drawn.shape[1] * drawn.shape[2]), level)
         return self._table(low.reshape(drawn.shape[1:])), self._table(high.reshape(drawn.shape[1:]))
 
     def table(self, level: float = 0.95) -> pd.DataFrame:
