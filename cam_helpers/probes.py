@@ -80,7 +80,11 @@ def layer_features(network: nn.Module, images, layer: str, batch: int = 64) -> T
         names = ", ".join(name for name, _ in network.named_children())
         raise ValueError(f"the network has no layer {layer!r}; it has {names}, and layers inside them") from None
     found = []
-    handle = place.register_forward_hook(lambda _, __, output: found.append(output))
+
+    def keep(_, __, output) -> None:  # a copy: the next layer may work in place
+        found.append(output.clone() if isinstance(output, Tensor) else output)
+
+    handle = place.register_forward_hook(keep)
 
     def run(pictures: Tensor) -> Tensor:
         found.clear()

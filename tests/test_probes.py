@@ -66,6 +66,8 @@ def test_a_layer_of_a_network_without_maps():
         torch.testing.assert_close(network.head(found), network(images))
         trunk = network.trunk(images).mean((2, 3))
     torch.testing.assert_close(layer_features(network, images, "trunk"), trunk)
+    inside = network.trunk.conv1.norm(network.trunk.conv1.conv(network.trunk.pixels(images))).detach().mean((2, 3))
+    torch.testing.assert_close(layer_features(network, images, "trunk.conv1.norm"), inside)  # the ReLU is in place
     assert not network.dense._forward_hooks and not network.trunk._forward_hooks
     with pytest.raises(ValueError, match=r"no layer 'fc7'; it has trunk, pool, flatten, dense, head"):
         layer_features(network, images, "fc7")
