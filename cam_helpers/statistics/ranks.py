@@ -20,7 +20,8 @@ def rank_correlation(
 
     truth: scenes × objects, as `world.informativeness("scenes").log_odds`. Objects: those in at least `least` pictures
     of the scene. method: "spearman" or "kendall". against: another measure, whose correlation is taken away, the same
-    pictures in both. Columns: objects (how many), value, low, high (bootstrap interval). NaN where all are alike.
+    pictures in both. Columns: objects (how many), value, low, high (bootstrap interval: other pictures, the same
+    scenes and objects; drawing again adds noise of its own, so it lies somewhat low). NaN where all are alike.
     """
     if method not in _RANKS:
         raise ValueError(f"method is 'spearman' or 'kendall', got {method!r}")
