@@ -283,12 +283,12 @@ def test_the_command_and_its_table(capsys, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_share_the_pictures(tmp_path):
-    environment = os.environ | {"ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
-    base = ["-m", "cam_helpers.statistics", "scenes-gap", "scenes", "--n", "25", "--csv"]
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    for name, prefix in (("one", []), ("two", launch)):
-        command = [sys.executable, *prefix, *base, str(tmp_path / name)]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    given = ["-m", "cam_helpers.statistics", "scenes-gap", "scenes", "--pictures", "25", "--csv"]
+    for number, launcher in ((1, []), (2, torchrun)):
+        command = [sys.executable, *launcher, *given, str(tmp_path / f"{number}.csv")]
+        environment = os.environ | {"ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-2000:]
-    pd.testing.assert_frame_equal(*(pd.read_csv(tmp_path / name) for name in ("one", "two")))
+        assert done.stdout.startswith(f"25 pictures, processes: {number}\n")
+    pd.testing.assert_frame_equal(*(pd.read_csv(tmp_path / f"{number}.csv") for number in (1, 2)))

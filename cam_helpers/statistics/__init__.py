@@ -5,7 +5,9 @@ found.top("kitchen", 6, by="lift")                     # the six most informativ
 rank_correlation(found, world.informativeness("scenes").log_odds)
 
 One pass; memory depends on the numbers of scenes and objects, not on the number of pictures. From a terminal, on one or
-several processes:  accelerate launch -m cam_helpers.statistics scenes-gap FOLDER_WITH_ADE20K --csv found.csv
+several processes, by `accelerate launch` or torchrun:
+
+torchrun --nproc-per-node 2 -m cam_helpers.statistics scenes-gap scenes --csv found.csv
 """
 
 from .annotated import Annotated, scene_statistics

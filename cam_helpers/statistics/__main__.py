@@ -1,4 +1,4 @@
-"""accelerate launch -m cam_helpers.statistics CHECKPOINT DATA --csv FILE: what scenes hold and what informs of them."""
+"""python -m cam_helpers.statistics CHECKPOINT DATA --csv FILE: what scenes hold, and what of it informs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> SceneStatistics:
     parser.add_argument("checkpoint", help="a name in data/checkpoints, or a file")
     parser.add_argument("data", help="a task of the world, or a folder with ADE20K (ADEChallengeData2016)")
     parser.add_argument("--split", help="test; ADE20K: training")
-    parser.add_argument("--n", type=int, help="that many pictures")
+    parser.add_argument("--n", "--pictures", type=int, help="that many pictures (torchrun cannot pass --n on)")
     parser.add_argument("--csv", type=Path, help="write the table here")
     given = parser.parse_args(arguments)
     network, card = load_checkpoint(given.checkpoint)
@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> SceneStatistics:
             prepare = Resize((side, side), antialias=True)
     found = scene_statistics(network.to(state.device), data, card["classes"], prepare)
     if state.is_main_process:
+        print(f"{found.count} pictures, processes: {state.num_processes}")
         for scene in found.scene_names:
             print(f"{scene}: frequent {', '.join(found.top(scene, by='frequency').index)}")
             print(f"{' ' * len(scene)}  informative {', '.join(found.top(scene, by='lift').index)}")
