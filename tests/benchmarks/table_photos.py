@@ -4,9 +4,10 @@
 
 MobileNetV2 and SqueezeNet 1.1, pretrained, on the pictures of `imagenet_val260` (lesson 05), 224 and 320 pixels wide,
 strided and dilated: GT-known accuracy at the paper's 20 % of the maximum, and MaxBoxAcc, with 95 % bootstrap intervals
-over pictures and paired differences. Grad-CAM (captum) and torchcam, on the same pictures: in theory the class
-activation map times a positive number, so the same boxes. In SqueezeNet that number is the part of the places where the
-class score is above zero: where there are none, Grad-CAM has no map. A few minutes.
+over pictures and paired differences. Grad-CAM (captum) and torchcam on the same pictures. In theory both are the class
+activation map times a positive number. So torchcam has the same boxes; Grad-CAM cuts negative evidence to zero before
+the map is enlarged, which moves the edge of a few boxes. (In SqueezeNet that number is the part of the places where the
+class score is above zero: where there are none, Grad-CAM has no map.) A quarter of an hour.
 """
 
 import os
