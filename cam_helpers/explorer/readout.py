@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .parts import App
-from .render import describe, render
+from .desk import App
+from .render import describe, percent, render
 from .scene import Scene, Source
 from .state import View
 
-__all__ = ["Probe", "fit_probe", "read_out", "show_read_out"]
+__all__ = ["Probe", "Reader", "fit_probe", "read_out"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +67,11 @@ class ReadOut:
 
     def __str__(self) -> str:
         kind, part = ("indoor", self.indoor) if self.indoor >= 0.5 else ("outdoor", 1 - self.indoor)
-        lists = [", ".join(f"{name} ({100 * p:.0f} %)" for name, p in rows) for rows in (self.scenes, self.attributes)]
-        return f"Type: {kind} ({100 * part:.0f} %). Scenes: {lists[0]}." + (
-            f" Attributes: {lists[1]}." if lists[1] else ""
+        scenes, attributes = (
+            ", ".join(f"{n.replace('_', ' ')} ({percent(p)})" for n, p in rows)
+            for rows in (self.scenes, self.attributes)
         )
+        return f"Type: {kind} ({percent(part)}).\nScenes: {scenes}.\nAttributes: {attributes or 'none'}."
 
 
 def read_out(scene: Scene, indoor: Sequence[bool], probe: Probe | None = None, count: int = 5) -> ReadOut:
@@ -85,25 +86,21 @@ def read_out(scene: Scene, indoor: Sequence[bool], probe: Probe | None = None, c
         attributes = [
             (probe.names[i], v) for i, v in zip(best.indices.tolist(), best.values.tolist(), strict=True) if v >= 0.5
         ]
-    return ReadOut(inside, [(scene.classes[i], p) for i, p in scene.top(count)], attributes)
-
-
-def show_read_out(
-    source: Source, indoor: Sequence[bool], probe: Probe | None = None, folder: str | Path = "explored"
-) -> App:
-    """The read-out as a widget, with the region that informs the top scene left bright."""
-    return Reader(source, indoor, probe, folder)
+    likely = [(scene.classes[i], p) for i, p in scene.top(count)]
+    return ReadOut(inside, [row for row in likely if row[1] >= 0.01] or likely[:1], attributes)
 
 
 class Reader(App):
-    def __init__(self, source: Source, indoor: Sequence[bool], probe: Probe | None, folder: str | Path):
-        super().__init__(View(picture=next(iter(source.pictures), ""), style="dim"), folder)
-        self.source, self.indoor, self.probe = source, indoor, probe
-        asked = [self.choice("picture", list(source.pictures)), self.choice("style"), self.numbers("threshold")]
-        self.children = [*asked, self.message, self.image, self.text, self.saver()]
-        self.update.now()
+    """The read-out as a widget, with the region that informs the top scene left bright."""
+
+    def __init__(
+        self, source: Source, indoor: Sequence[bool], probe: Probe | None = None, folder: str | Path = "explored"
+    ):
+        super().__init__(source, View(style="dim", threshold=0.4), folder)
+        self.indoor, self.probe = indoor, probe
+        asked = [self.choice("picture", list(source.pictures)), self.choice("style")]
+        self.lay(*asked, under=[self.numbers("threshold")])
 
     def draw(self) -> tuple[bytes, str]:
-        scene = self.source.scene(self.view.picture)
-        said = read_out(scene, self.indoor, self.probe)
-        return render(self.view, scene), f"{said} Informative region of {describe(self.view, scene)}"
+        said = read_out(self.scene(), self.indoor, self.probe)
+        return render(self.view, self.scene()), f"{said}\nInformative region of {describe(self.view, self.scene())}"

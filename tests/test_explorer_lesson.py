@@ -9,7 +9,8 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 
 DRIVE = """
 import ipywidgets
-from cam_helpers.explorer.parts import App, Rows
+from cam_helpers.explorer.desk import App
+from cam_helpers.explorer.parts import Rows
 
 def inside(widget):
     yield widget
