@@ -20,6 +20,7 @@ from cam_helpers.explorer import Explorer, Source, View
 from cam_helpers.explorer.parts import ClassBox, Latest
 from cam_helpers.explorer.readout import Probe, fit_probe, read_out
 from cam_helpers.images import PictureError
+from cam_helpers.maps import resize
 
 NAMES = ["cat", "crane", "crane", "tiger cat", "dog"]
 
@@ -140,6 +141,19 @@ def test_one_forward_pass_and_the_gallery_costs_none():
     for value in (0.1, 0.5, 0.9):
         app.set(threshold=value, label=2, scale="shared", weights="softmax")
     assert wrapped.calls == [1]
+
+
+def test_a_thousand_classes_are_searched_and_only_the_one_shown_is_built_at_full_size(monkeypatch):
+    built = []
+    drawing = sys.modules["cam_helpers.explorer.render"]
+    monkeypatch.setattr(drawing, "resize", lambda m, size: built.append(m.shape) or resize(m, size))
+    names = [f"class {i}" for i in range(1000)]
+    app = Explorer(Source(tiny_network(1000), names, blobs(1), side=64, show=64), View(scale="shared"))
+    assert app.search.options == tuple(names)
+    for text, index in (("class 987", 987), ("s 123", 123), ("999", 999)):
+        app.search.value = text
+        assert app.view.label == index and app.message.value == ""
+    assert len(built) == 4 and all(shape[:2] == (1, 1) for shape in built)
 
 
 def test_saved_is_a_picture_and_what_makes_it_again(app, tmp_path):
@@ -313,16 +327,16 @@ def test_classes_pictures_and_networks_side_by_side():
     )
     width = Image.open(io.BytesIO(two.image.value)).width
     two.boxes[2].value = "tiger"
-    assert Image.open(io.BytesIO(two.image.value)).width > width and "tiger cat:" in two.text.value
+    assert Image.open(io.BytesIO(two.image.value)).width > width and "tiger cat " in two.text.value
     two.set(scale="shared")
     assert "One colour scale for all." in two.text.value
     two.boxes[2].value = "nobody"
     assert "no class is called" in two.message.value
     five = explorer.Classes(source)
-    assert Image.open(io.BytesIO(five.image.value)).width > 4 * 64
+    assert five.text.value.count("%: ") == 5 and Image.open(io.BytesIO(five.image.value)).height > 2 * 64
 
     many = explorer.Pictures(source, "dog")
-    assert many.text.value.count("dog:") == 2
+    assert "dog in 2 pictures, highest score first:\npicture" in many.text.value
     scores = [scene.cams.logits[0, 4].item() for _, _, scene in many.panels()]
     assert scores == sorted(scores, reverse=True)
 

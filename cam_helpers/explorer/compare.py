@@ -89,6 +89,11 @@ class Pictures(Comparison):
         scenes = sorted(map(self.source.scene, self.source.pictures), key=lambda scene: -scene.cams.logits[0, c].item())
         return [(_caption(scene, c, scene.name), self.view.but(label=c), scene) for scene in scenes]
 
+    def draw(self):
+        data, text = super().draw()
+        word = self.source.classes[self.scene().label(self.view)]
+        return data, f"{word} in {len(self.source.pictures)} pictures, highest score first:\n{text}"
+
 
 class Networks(Comparison):
     """The same class by several networks {name: Source} that share pictures and class names."""
