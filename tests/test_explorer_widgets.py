@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from test_explorer import Counted, blobs
 from tiny_networks import Tiny, tiny_network
 
 from cam_helpers import NotCamCompatible, explorer, world
 from cam_helpers.explorer import Explorer, Source, View
 from cam_helpers.explorer.parts import ClassBox, Latest
-from cam_helpers.explorer.readout import Probe, fit_probe, read_out
+from cam_helpers.explorer.readout import read_out
 from cam_helpers.images import PictureError
 from cam_helpers.maps import resize
 
@@ -431,33 +433,23 @@ def test_a_real_film(test_data):
     assert (frames[0] != frames[2]).any()
 
 
-def test_the_probe_learns_what_the_features_say():
-    """Attribute 0 is 'feature 2 is positive', attribute 1 is always there, attribute 2 never."""
-    torch.manual_seed(0)
-    features = torch.randn(200, 6)
-    attributes = torch.stack([features[:, 2] > 0, torch.ones(200), torch.zeros(200)], 1).long()
-    probe = fit_probe(features, attributes, ["positive", "always", "never"])
-    p = probe.probabilities(features[:, :, None, None].expand(-1, -1, 3, 3))
-    assert ((p[:, 0] > 0.5) == attributes[:, 0].bool()).float().mean() > 0.95
-    assert p[:, 1].min() > 0.99 and p[:, 2].max() < 0.01
-    with pytest.raises(ValueError, match=r"attributes are \(N,A\) = \(200, 2\), got \(200, 3\)"):
-        fit_probe(features, attributes, ["a", "b"])
-
-
 def test_the_read_out_names_scene_kind_and_attributes():
     source = room(1)
     scene = source.scene()
-    probe = Probe(["bright", "dark"], torch.zeros(2, 8), torch.tensor([3.0, -3.0]))
+    pooled, attributes = torch.rand(50, 8).numpy(), ["always", "half"]
+    probe = OneVsRestClassifier(LogisticRegression()).fit(pooled, np.stack([np.arange(50) < 47, pooled[:, 2] > 0.5], 1))
+    expected = probe.predict_proba(scene.cams.features.mean((2, 3)).numpy())[0]
     indoor = [True, False, True, False, False]
-    out = read_out(scene, indoor, probe, count=2)
+    out = read_out(scene, indoor, probe, attributes, count=2)
     assert out.indoor == pytest.approx(scene.probabilities[[0, 2]].sum().item(), abs=1e-6)
-    assert [name for name, _ in out.attributes] == ["bright"] and len(out.scenes) == 2
+    assert dict(out.attributes) == {n: p for n, p in zip(attributes, expected, strict=True) if p >= 0.5}
+    assert "always" in dict(out.attributes) and len(out.scenes) == 2
     text = str(out)
     assert (
         text.startswith("Type: indoor (" if out.indoor >= 0.5 else "Type: outdoor (")
-        and "Attributes: bright (95 %)." in text
+        and "\nAttributes: always (" in text
     )
-    widget = explorer.Reader(source, indoor, probe)
+    widget = explorer.Reader(source, indoor, probe, attributes)
     assert text.split("\n")[0] in widget.text.value and "Informative region of " in widget.text.value
     with pytest.raises(ValueError, match="indoor says yes or no for each of 5 classes, got 2"):
         read_out(scene, [True, False])

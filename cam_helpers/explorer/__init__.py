@@ -2,7 +2,7 @@
 
 from .app import Explorer
 from .compare import Classes, Networks, Pictures
-from .readout import Probe, Reader, fit_probe, read_out
+from .readout import Reader, read_out
 from .render import describe, identity, render
 from .scene import Scene, Source
 from .state import View
@@ -15,14 +15,12 @@ __all__ = [
     "Film",
     "Networks",
     "Pictures",
-    "Probe",
     "Reader",
     "Scene",
     "Source",
     "View",
     "Why",
     "describe",
-    "fit_probe",
     "identity",
     "read_frames",
     "read_out",

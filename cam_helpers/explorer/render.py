@@ -101,7 +101,7 @@ def describe(view: View, scene: Scene, name: str = "") -> str:
         parts = [f"box covers {covers}" + (f" ({others} smaller {plural} left out)" if others else "")]
     if len(truth := _truth(view, scene)):
         kept = boxes if view.rule == "all" else boxes[:1]
-        parts.append(f"IoU {box_iou(kept, torch.tensor(truth)).max().item():.2f} with the true box")
+        parts.append(f"IoU {box_iou(kept, torch.tensor(truth)).max().item():.2f} with the true box (white)")
     return f"{name}: strongest at the {place}, {', '.join(parts)}."
 
 
