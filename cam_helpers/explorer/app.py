@@ -34,10 +34,12 @@ class Explorer(App):
             raise ValueError(f"there is no network called {name!r}")
         super().__init__(self.sources[name], (view or View()).but(network=name), folder)
         self.gallery = Gallery(self.source, lambda name: self.act(lambda: self.set(picture=name)))
-        self.upload = widgets.FileUpload(accept="image/*", description="upload a picture", layout={"width": "auto"})
+        # Jupyter's server closes the connection on a larger message, before anything here could say so
+        words = "upload a picture of up to 7 MB"
+        self.upload = widgets.FileUpload(accept="image/*", description=words, layout={"width": "auto"})
         self.upload.observe(lambda change: change["new"] and self.act(self._take, change["new"][0]), "value")
         self.upload.observe(lambda _: self.message.say("the browser could not read that file", error=True), "error")
-        self.path = widgets.Text(description="or a path", placeholder="photos/dog.jpg", continuous_update=False)
+        self.path = widgets.Text(description="or any path", placeholder="photos/dog.jpg", continuous_update=False)
         self.path.observe(lambda change: change["new"] and self.act(self._open, change["new"]), "value")
         self.network = self.choice("network", list(self.sources))
         self.bars = Bars(lambda i: self.act(lambda: self.set(label=self.scene().top()[i][0], unit=None)))
