@@ -24,12 +24,17 @@ SCROLL = """variable => {
     return book.scrollToItem(at, 'start').then(() => at);
 }"""
 CHANGED = "([image, old]) => image.src !== old"
-# what the keyboard reaches, one Tab after the other: its place, whether its focus can be seen, its name
+# what has the focus: its place in the output, whether the focus can be seen, its name
 WALK = """() => {
-    const at = document.activeElement, box = at.getBoundingClientRect(), look = getComputedStyle(at);
-    const seen = look.outlineStyle !== 'none' || look.boxShadow !== 'none' || at.matches('.noUi-handle');
-    return {x: box.x, y: box.y, seen, name: at.title || at.ariaLabel || (at.labels && at.labels[0]
-        && at.labels[0].innerText) || at.innerText || at.className, inside: !!at.closest('.jp-OutputArea-output')};
+    const at = document.activeElement, area = at.closest('.jp-OutputArea-output'), box = at.getBoundingClientRect();
+    const look = () => { const s = getComputedStyle(at); return [s.outline, s.boxShadow, s.borderColor].join(); };
+    const focused = look();
+    at.blur();
+    const plain = look();
+    at.focus();
+    const label = at.labels && at.labels[0] ? at.labels[0].innerText : '';
+    return {x: box.x, y: area ? box.y - area.getBoundingClientRect().y : 0, inside: area !== null,
+            seen: focused !== plain, name: label || at.innerText || at.className};
 }"""
 
 
