@@ -79,10 +79,10 @@ def test_a_name_is_found_by_any_part_that_no_other_has(text, index):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("cran", "2 classes are called 'cran': did you mean crane, crane (2)?"),
-        ("dig", "no class is called 'dig': did you mean dog?"),
-        ("xyzzy", "no class is called 'xyzzy', choose one from the list"),
-        ("9", "no class is called '9', choose one from the list"),
+        ("cran", "2 classes have 'cran' in the name: did you mean crane, crane (2)?"),
+        ("dig", "no class has 'dig' in the name: did you mean dog?"),
+        ("xyzzy", "no class has 'xyzzy' in the name, choose one from the list"),
+        ("9", "no class has '9' in the name, choose one from the list"),
     ],
 )
 def test_a_name_that_is_none_is_said_and_the_picture_stays(app, text, error):
@@ -329,11 +329,11 @@ def test_classes_pictures_and_networks_side_by_side():
     )
     width = Image.open(io.BytesIO(two.image.value)).width
     two.boxes[2].value = "tiger"
-    assert Image.open(io.BytesIO(two.image.value)).width > width and "tiger cat " in two.text.value
+    assert Image.open(io.BytesIO(two.image.value)).width > width and "tiger cat, " in two.text.value
     two.set(scale="shared")
     assert "One colour scale for all." in two.text.value
     two.boxes[2].value = "nobody"
-    assert "no class is called" in two.message.value
+    assert "no class has" in two.message.value
     five = explorer.Classes(source)
     assert five.text.value.count("%: ") == 5 and Image.open(io.BytesIO(five.image.value)).height > 2 * 64
 

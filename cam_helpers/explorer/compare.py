@@ -45,7 +45,7 @@ class Comparison(App):
 
 
 def _caption(scene: Scene, c: int, first: str = "") -> str:
-    return f"{first or scene.classes[c]} {percent(scene.probabilities[c])}"
+    return f"{first or scene.classes[c]}, {percent(scene.probabilities[c])}"
 
 
 class Classes(Comparison):

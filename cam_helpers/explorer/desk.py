@@ -87,7 +87,7 @@ class App(widgets.VBox):
         self.update.now()
 
     def button(self, text: str, do: Callable[[], None]) -> widgets.Button:
-        button = widgets.Button(description=text, layout={"width": "auto"})
+        button = widgets.Button(description=text, layout={"width": "auto", "align_self": "flex-start"})
         button.on_click(lambda _: self.act(do))
         return button
 

@@ -153,9 +153,8 @@ class ClassBox(widgets.Combobox):
             return found[0]
         near = [self.names[i] for i in found[:4]] or difflib.get_close_matches(text, self.names, 3)
         hint = f": did you mean {', '.join(near)}?" if near else ", choose one from the list"
-        raise ValueError(
-            (f"{len(found)} classes are called" if found else "no class is called") + f" {text.strip()!r}{hint}"
-        )
+        what = f"{len(found)} classes have" if found else "no class has"
+        raise ValueError(f"{what} {text.strip()!r} in the name{hint}")
 
 
 def _data_url(image: Image.Image) -> str:
