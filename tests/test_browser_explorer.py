@@ -135,6 +135,8 @@ def test_a_photo_is_uploaded_and_a_bad_one_is_refused_in_words(page, widget, tmp
     Image.fromarray(stripes).save(tmp_path / "stripes.png")
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "empty.png").write_bytes(b"")
+    with (tmp_path / "huge.png").open("wb") as huge:
+        huge.truncate(60_000_000)  # more is too much for what drives the browser
 
     def choose(name):
         with page.expect_file_chooser() as chooser:
@@ -145,7 +147,7 @@ def test_a_photo_is_uploaded_and_a_bad_one_is_refused_in_words(page, widget, tmp
     changed(page, desk, picture)
     assert desk.get_by_role("button", name="▸ stripes").count() == 1
     picture, _ = see(page, desk, "upload")
-    for name in ("text.png", "empty.png"):
+    for name in ("text.png", "empty.png", "huge.png"):
         choose(name)
         desk.get_by_role("alert").filter(has_text=name).wait_for(timeout=60_000)
         assert see(page, desk, f"upload-{name}")[0] == picture

@@ -21,6 +21,8 @@ from cam_helpers import NotCamCompatible, explorer, world
 from cam_helpers.explorer import Explorer, Source, View
 from cam_helpers.explorer.parts import ClassBox, Latest
 from cam_helpers.explorer.readout import read_out
+from cam_helpers.explorer.render import render
+from cam_helpers.explorer.state import CHOICES
 from cam_helpers.images import PictureError
 from cam_helpers.maps import resize
 
@@ -453,3 +455,11 @@ def test_the_read_out_names_scene_kind_and_attributes():
     assert text.split("\n")[0] in widget.text.value and "Informative region of " in widget.text.value
     with pytest.raises(ValueError, match="indoor says yes or no for each of 5 classes, got 2"):
         read_out(scene, [True, False])
+
+
+def test_colours_can_be_chosen_only_where_they_show(app):
+    colours = next(w for w in everything(app) if getattr(w, "description", "") == "colours")
+    for style in CHOICES["style"]:
+        app.set(style=style)
+        changed = render(app.view, app.scene()) != render(app.view.but(colours="viridis"), app.scene())
+        assert colours.disabled is not changed, style

@@ -60,6 +60,8 @@ class App(widgets.VBox):
         try:
             for widget, get in self._bound:
                 widget.value = get(self.view)
+                if widget.description == "colours":  # these styles have colours of their own
+                    widget.disabled = self.view.style in ("signed", "contour", "dim")
         finally:
             self._syncing = False
 
