@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from queue import Empty
 
 import nbformat
 from nbclient import NotebookClient
@@ -18,10 +19,32 @@ from nbclient import NotebookClient
 LARGEST_STATE = 300_000  # characters
 
 
+class Client(NotebookClient):
+    """nbclient's stand-ins for output widgets send on the channel on which the reply of a cell is awaited, and zmq says
+    only once that a reply is there: the word is lost, and nbclient waits until the cell's time is over. So ask anew."""
+
+    async def async_start_new_kernel_client(self):
+        client = await super().async_start_new_kernel_client()
+        channel = client.shell_channel
+        once = channel.get_msg
+
+        async def again(timeout: float | None = None):
+            end = time.monotonic() + (float("inf") if timeout is None else timeout)
+            while (left := end - time.monotonic()) > 1:
+                try:
+                    return await once(timeout=1)
+                except Empty:
+                    continue
+            return await once(timeout=max(left, 0))
+
+        channel.get_msg = again
+        return client
+
+
 def execute(path: Path, timeout: int = 600) -> nbformat.NotebookNode:
     """Execute a notebook with this environment's Python, from the folder it lies in -> the executed notebook."""
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(
+    client = Client(
         notebook,
         timeout=timeout,
         kernel_name="python3",

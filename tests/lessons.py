@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 from conftest import ROOT
-from nbclient import NotebookClient
+from execute import Client
 
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
@@ -35,7 +35,7 @@ def solution(cell) -> str:
 
 def run(notebook, timeout: int = 300) -> nbformat.NotebookNode:
     resources = {"metadata": {"path": str(ROOT / "notebooks")}}
-    return NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=resources).execute()
+    return Client(notebook, timeout=timeout, kernel_name="python3", resources=resources).execute()
 
 
 def texts(cells) -> list[str]:
