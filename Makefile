@@ -7,6 +7,9 @@ LESSONS := $(wildcard notebooks/[0-9]*.ipynb) data/what_the_world_looks_like.ipy
 # one thread a worker: workers times threads must not exceed the cores
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
+# a photo of up to 500 MB reaches the kernel, which can say that it is too large; Jupyter's own limit drops the connection
+LAB_FLAGS := "--ServerApp.tornado_settings={'websocket_max_message_size': 500_000_000}"
+
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-all notebooks checkpoints lint bench clean
 
@@ -15,7 +18,8 @@ help:  ## this list
 		while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
 
 lab: $(VENV)/.lab  ## set up what is missing, then open JupyterLab on the first lesson (ARGS="--no-browser --port 8899")
-	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
+	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" $(LAB_FLAGS) \
+		--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 # lessons that train take the preset `smoke` here; `make notebooks` and `make test-all` run what readers run
 test: $(VENV)/.test  ## the tests, and every lesson, with the pretrained weights that are there; under 12 minutes on 2 cores
