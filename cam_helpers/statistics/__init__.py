@@ -12,6 +12,6 @@ torchrun --nproc-per-node 2 -m cam_helpers.statistics scenes-gap scenes --csv fo
 
 from .annotated import Annotated, scene_statistics
 from .counts import MEASURES, SceneStatistics
-from .ranks import rank_correlation
+from .ranks import rank_correlation, spearman
 
-__all__ = ["MEASURES", "Annotated", "SceneStatistics", "rank_correlation", "scene_statistics"]
+__all__ = ["MEASURES", "Annotated", "SceneStatistics", "rank_correlation", "scene_statistics", "spearman"]
