@@ -62,6 +62,25 @@ def own_data(tmp_path, monkeypatch):
             "scene: kitchn",
             r"mark.scene: found 'kitchn'; choose one of: bathroom",
         ),
+        ("text", "[bakery,", "[bäckerei,", r"text.yaml: words.train: the fonts cannot write 'bäckerei'; use small"),
+        ("text", "[grocery,", "[bakery,", r"words.train: 'bakery' stands twice; a word belongs to one split"),
+        ("text", "fonts: [letters]", "fonts: [latters]", r"fonts: no sprite or group is called 'latters'"),
+        ("text", "fonts: [letters]", "fonts: [cat]", r"text.yaml: fonts: cat-1.svg has no data-gap"),
+        ("actions", "kind: guitar", "kind: gitar", r"actions.playing_guitar.tool.kind: found 'gitar'; choose one of"),
+        ("actions", "grip: [0.85, 0.55]", "grip: hand", r"brushing_teeth.main.grip: found 'hand'; write a point"),
+        (
+            "actions",
+            "other: {at: [[-0.2, -0.13], [0.5, 0.62]]}",
+            "other: {at: [1, 2]}",
+            r"other.at: found \[1, 2\]; write",
+        ),
+        (
+            "actions",
+            "toothbrush: {l",
+            "tothbrush: {l",
+            r"things.tothbrush.name: no sprite or group is called 'tothbrush'",
+        ),
+        ("actions", "figure_thigh, ", "", r"actions.yaml: limbs: name four kinds: thigh, shin, upper arm, forearm"),
     ],
 )
 def test_a_slip_is_named(own_data, file, old, new, says):
