@@ -14,6 +14,7 @@ from cam_helpers.world.workers import draw_all
 
 TASKS = (
     "actions",
+    "concepts",
     "kinds",
     "objects",
     "objects-pairs",
@@ -96,6 +97,7 @@ def test_sizes_show_the_same_scene(size):
 # Frozen (with resvg_py 0.5): whoever changes these raises the recipes' version, and the data sheet's with it.
 FROZEN = {
     "actions": "cd9f714f26dd4481",
+    "concepts": "653b88e1cf6bdbb6",
     "kinds": "8d9da392627e9ca3",
     "objects": "4bb8de7eaa04c83a",
     "objects-pairs": "556ae79505e2869a",
@@ -121,7 +123,7 @@ def job(task="objects", **changes):
     return given | changes
 
 
-@pytest.mark.parametrize("task", ["objects", "actions", "text"])
+@pytest.mark.parametrize("task", ["objects", "actions", "text", "concepts"])
 def test_pixels_do_not_depend_on_the_number_of_processes(task):
     one, two, three = (draw_all(job(task), 80, workers=w) for w in (1, 2, 3))
     assert one.keys() == two.keys() == three.keys()

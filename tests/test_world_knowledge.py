@@ -1,4 +1,4 @@
-"""What the lessons on generic features stand on: `actions` and `text` are drawn as their annotations say."""
+"""What the lessons on generic features stand on: `actions`, `text` and `concepts` are as their annotations say."""
 
 import numpy as np
 import pytest
@@ -128,3 +128,61 @@ def test_the_kinds_of_sprite_for_actions_and_text_are_in_no_older_task():
     for task in ("kinds", "objects", "scenes"):
         recipe = load_recipe(task)
         assert not any(recipe.library.kinds[kind][0].groups & new for kind in recipe["kinds"])
+
+
+@pytest.fixture(scope="module")
+def phrases():
+    return world.load("concepts", "val", n=300)
+
+
+def test_the_caption_says_the_phrase_if_and_only_if_it_is_true(phrases):
+    none = phrases.classes.index("none")
+    assert 4 <= none <= 8 and len(phrases.captions) == len(phrases) and min(map(len, phrases.captions)) > 4
+    for label, caption in zip(phrases.labels.tolist(), phrases.captions, strict=True):
+        assert [p for p in phrases.classes[:none] if p in caption] == ([phrases.classes[label]] if label < none else [])
+    assert binomtest(int((phrases.labels < none).sum()), len(phrases), 0.5).pvalue > 1e-3
+    assert chisquare(phrases.labels[phrases.labels < none].bincount(minlength=none)).pvalue > 1e-4
+
+
+def test_the_region_of_a_phrase_is_there_if_and_only_if_it_is_true(phrases):
+    share = phrases.masks.union().float().mean(dim=(1, 2))
+    none = phrases.labels == phrases.classes.index("none")
+    assert (share[none] == 0).all() and (share[~none] > 0.01).all() and share[~none].mean() < 0.5
+    assert all(
+        kinds.tolist() == [label] for kinds, label in zip(phrases.objects, phrases.labels, strict=True) if len(kinds)
+    )
+    assert (phrases.parts[~phrases.masks.union()] == 0).all()
+    assert {
+        phrases.part_names[p] for p in phrases.parts[phrases.labels == phrases.classes.index("cat on chair")].unique()
+    } > {"seat", "head"}
+
+
+def test_a_lake_mirrors_what_is_above_it():
+    data = world.load("concepts", "val", n=120, difficulty=0)
+    images = data.images.float()
+    for k in (data.labels == data.classes.index("mirror in lake")).nonzero()[:, 0].tolist():
+        edge = int(data.boxes[k][0][1])
+        rows = min(edge, 64 - edge, 20)
+        above, below = images[k][:, edge - rows : edge].flip(1), images[k][:, edge : edge + rows]
+        pair = torch.stack([above.flatten(), below.flatten()])
+        assert torch.corrcoef(pair)[0, 1] > 0.5, k
+        assert data.masks[k][0][edge + 1 :].float().mean() > 0.95
+
+
+def test_twins_show_almost_the_same():
+    recipe = load_recipe("concepts")
+    for phrase in recipe["phrases"].values():
+        assert len(phrase["true"]) == len(phrase["twin"]) == len(phrase["places"])
+        for true, twin in zip(phrase["true"], phrase["twin"], strict=True):
+            assert set(true["things"]) == set(twin["things"])
+            changed = [k for k in true["things"] if true["things"][k] != twin["things"][k]]
+            assert len(changed) == (0 if phrase["mirror"] or phrase["view"] else 1), "one thing is elsewhere"
+
+
+def test_no_other_picture_shows_a_phrase_by_chance():
+    recipe = load_recipe("concepts")
+    for phrase in recipe["phrases"].values():
+        upon = {(kind, spec["upon"]) for kind, spec in phrase["true"][0]["things"].items() if kind in phrase["region"]}
+        others = [*recipe["scenes"].values(), *(s for p in recipe["phrases"].values() for s in p["twin"])]
+        there = {(kind, spec["upon"]) for scene in others for kind, spec in scene["things"].items() if spec["p"]}
+        assert not phrase["region"] or "sun" in phrase["region"] or not {u for u in upon if u[1]} & there
