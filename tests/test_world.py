@@ -104,7 +104,7 @@ FROZEN = {
     "radiograph": "892067acf4a8b63a",
     "scenes": "eb756dae92af78da",
     "scenes-watermarked": "bef22fe6b9132a81",
-    "text": "7abb4aea37c211a5",
+    "text": "9b86f42eb7f59224",
     "video": "b345e0ebc9248ca0",
 }
 

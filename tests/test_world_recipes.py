@@ -81,7 +81,7 @@ def own_data(tmp_path, monkeypatch):
             "upon: chiar",
             r"cat_on_chair.yaml: things.cat.upon: 'chiar' is no region",
         ),
-        ("concepts/cat_on_chair", "twin:", "twn:", r"cat_on_chair.yaml: twin: is missing; add it"),
+        ("concepts/cat_on_chair", "\ntwin:", "\ntwn:", r"cat_on_chair.yaml: twin: is missing; add it"),
         ("concepts/view_out_of_window", "window: {p: 1", "window: {p: 0.9", r"region: 'window' is not always there"),
         ("text", "[bakery,", "[bäckerei,", r"text.yaml: words.train: the fonts cannot write 'bäckerei'; use small"),
         ("text", "[grocery,", "[bakery,", r"words.train: 'bakery' stands twice; a word belongs to one split"),
