@@ -41,6 +41,8 @@ def read(check) -> dict:
         found["things"][kind] |= {"rest": here.span("rest", low=-180, high=180)}
         found["things"][kind] |= {"mark": here.one_of("mark", (True, False), False)}
     found["actions"] = {name: _read_action(here, found["things"]) for name, here in check.each("actions")}
+    if not found["actions"]:
+        check.fail("actions", "no actions; add some")
     found["camera"] = read_camera(check)
     found["kinds"] = [*found["heads"], *found["torsos"], *found["limbs"], *found["things"]]
     found["solid"] = [kind for kind, thing in found["things"].items() if not thing["mark"]]
