@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from .compose import ground_shadow, place, relief, shade_of, tint
-from .objects import Stage, base_of, read_camera
+from .objects import Stage, base_of, colouring, read_camera
 from .pack import Picture
 
 # In heights of the person, before any pose. The person faces us: `left` is on our right, and `main` is the left hand.
@@ -29,7 +29,9 @@ PERSON = "person"
 def read(check) -> dict:
     """The keys of an `actions` recipe; see data/world/actions.yaml."""
     found = {"height": check.span("height", low=0.3), "place": check.span("place")}
-    found |= {"idle": check.span("idle", high=12, kind=int), "standing": check.number("standing")}
+    found |= {key: check.number(key) for key in ("standing", "recoloured")}
+    with check.section("idle") as inner:
+        found["idle"] = {key: inner.span(key, high=9, kind=int) for key in ("tools", "props")}
     found |= {key: check.textures(key) for key in ("grounds", "walls")}
     found |= {key: check.kinds(key) for key in ("heads", "torsos", "limbs")}
     if len(found["limbs"]) != 4:
@@ -46,6 +48,7 @@ def read(check) -> dict:
     found["camera"] = read_camera(check)
     found["kinds"] = [*found["heads"], *found["torsos"], *found["limbs"], *found["things"]]
     found["solid"] = [kind for kind, thing in found["things"].items() if not thing["mark"]]
+    found["props"] = {a["prop"]["kind"] for a in found["actions"].values() if a["prop"]}
     found["classes"], found["object_names"] = list(found["actions"]), [PERSON, *found["solid"]]
     found["part_names"], found["joint_names"] = ["", *check.sprites.parts(found["kinds"])], JOINTS
     return found
@@ -97,10 +100,12 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     own = [action[k]["kind"] for k in ("tool", "prop") if action[k]]
     kinds = [PERSON, *(k for k in own[:1] if action["tool"] and k in recipe["solid"])]
     held = len(kinds) - 1
-    others = dice.sample([k for k in recipe["solid"] if k not in own], dice.whole(*recipe["idle"]))
-    for kind in others[: round(len(others) * difficulty)]:
-        kinds.append(kind)
-        figure.lay(kind, len(kinds))
+    for key in ("props", "tools"):
+        pool = [k for k in recipe["solid"] if k not in own and (k in recipe["props"]) == (key == "props")]
+        others = dice.sample(pool, dice.whole(*recipe["idle"][key]))
+        for kind in others[: round(len(others) * difficulty)]:
+            kinds.append(kind)
+            figure.lay(kind, len(kinds))
     if action["prop"] and dice.chance(action["prop"]["p"]):
         kinds.append(action["prop"]["kind"])
         figure.set_down(action["prop"], len(kinds))
@@ -140,7 +145,7 @@ class Figure:
         for name in ("head", "neck", "right_shoulder", "left_shoulder"):
             at[name] = self._leant(at[name])
         self.at = at
-        self.tool = self._hold(action["tool"]) if action["tool"] else None
+        self.tool, self.tool_colours = self._hold(action["tool"]) if action["tool"] else None, colouring(recipe, dice)
         for hand, side in SIDES.items():
             grip, area = action[hand]
             target = self._on_tool(grip) if grip else self._leant([dice.between(*v) for v in area])
@@ -190,6 +195,7 @@ class Figure:
         palette = dice.whole(0, len(sprite.palettes) - 1)
         layer = place(sprite, palette, x, foot, length * self.height * stage.size, turn, flip=dice.chance(0.3))
         layer.y += round(foot) - base_of(layer)
+        tint(layer, *colouring(stage.recipe, dice))
         self._paste(layer, number, ground=True)
 
     def _paste(self, layer, number, ground=False, shade=0.2):
@@ -216,6 +222,7 @@ class Figure:
         if self.tool:
             sprite, palette, length, turn, middle = self.tool
             layer = place(sprite, palette, *self._pixels(middle), length * self.height * self.stage.size, turn)
+            tint(layer, *self.tool_colours)
             self._paste(layer, tool_number)
         for side in ("right", "left"):
             self._limb(forearm, f"{side}_elbow", f"{side}_wrist")
