@@ -28,7 +28,7 @@ PERSON = "person"
 
 def read(check) -> dict:
     """The keys of an `actions` recipe; see data/world/actions.yaml."""
-    found = {"height": check.span("height", low=0.3), "place": check.span("place")}
+    found = {"height": check.span("height", low=0.3, high=0.95), "room": check.span("room", high=0.6)}
     found |= {key: check.number(key) for key in ("standing", "recoloured")}
     with check.section("idle") as inner:
         found["idle"] = {key: inner.span(key, high=9, kind=int) for key in ("tools", "props")}
@@ -129,7 +129,8 @@ class Figure:
         self.stage = stage
         recipe, dice, d = stage.recipe, stage.dice, stage.difficulty
         self.height = _around(dice, recipe["height"], d)
-        self.x, self.foot = dice.between(*recipe["place"]), dice.between(0.92, 0.97)
+        left, right = (side * self.height for side in recipe["room"])
+        self.x, self.foot = dice.between(left, 1 - right), dice.between(max(0.8, self.height + 0.02), 0.97)
         self.lean = dice.between(*action["lean"])
         self.colours = (0, 1, 2), [dice.between(0.75, 1.15)] * 3
         self.outfit, self.build = dice.whole(0, 7), dice.between(0.92, 1.1)
