@@ -119,7 +119,7 @@ def write(path, task, found):
     text = path.read_text(encoding="utf-8")
     head, rest = text.split(START)
     table, tail = rest.split(END)
-    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.strip().splitlines()]
+    rows = [[cell.strip() for cell in line.strip()[1:-1].split("|")] for line in table.strip().splitlines()]
     known = {row[0].strip("`"): dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[2:]}
     known[task] = known.get(task, {}) | found
     names = [*rows[0][1:], *(n for n in found if n not in rows[0])]
