@@ -104,7 +104,7 @@ FROZEN = {
     "radiograph": "892067acf4a8b63a",
     "scenes": "eb756dae92af78da",
     "scenes-watermarked": "bef22fe6b9132a81",
-    "text": "f8ddc40da29aaa10",
+    "text": "1ace96e6bebb3ba4",
     "video": "b345e0ebc9248ca0",
 }
 

@@ -93,7 +93,8 @@ def _sprite(sheet: Sprite, font: Sprite, parts: tuple[str, ...]) -> Sprite:
     """Parts of a sheet in a row, drawn with the pen of a font."""
     drawn = {g.get("id"): g for g in sheet.root if g.get("data-box")}
     boxes = [tuple(map(float, drawn[p].get("data-box").split())) for p in parts]
-    gap, low, high = float(font.root.get("data-gap")), min(b[1] for b in boxes), max(b[2] for b in boxes)
+    gap, lean = float(font.root.get("data-gap")), float(font.root.get("data-lean", 0))
+    low, high = min(b[1] for b in boxes), max(b[2] for b in boxes)
     row, x = ET.Element(f"{{{_SVG}}}g", id="letters"), gap / 2
     for part, (width, _, _) in zip(parts, boxes, strict=True):
         letter = deepcopy(drawn[part])
@@ -101,7 +102,7 @@ def _sprite(sheet: Sprite, font: Sprite, parts: tuple[str, ...]) -> Sprite:
         letter.set("transform", f"translate({x} {gap / 2 - low})")
         row.append(letter)
         x += width + gap
-    width, height = x - gap / 2, high - low + gap
+    width, height = x - gap / 2 + lean, high - low + gap
     root = ET.Element(f"{{{_SVG}}}svg", viewBox=f"0 0 {width} {height}")
     root.extend([next(font.root.iter(f"{{{_SVG}}}style")), row])
     return Sprite("row", "".join(parts), ("letters",), ({},), frozenset(), 1.0, width, height, root)
