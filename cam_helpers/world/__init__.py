@@ -13,7 +13,8 @@ from pathlib import Path
 
 # What a recipe's `draw:` may name: a module of this package with `read(check)` and
 # `draw(recipe, dice, size, difficulty, split)`. A new kind of picture is one such module and its name here.
-DRAWINGS = {name: partial(import_module, f"{__name__}.{name}") for name in ("objects", "scenes", "radiograph", "video")}
+_NAMES = ("objects", "scenes", "radiograph", "video", "text", "actions", "concepts")
+DRAWINGS = {name: partial(import_module, f"{__name__}.{name}") for name in _NAMES}
 
 _HOMES = {"WorldDataset": "dataset", "RecipeError": "recipes", "SpriteError": "sprites"}
 _HOMES |= dict.fromkeys(("frequencies", "informativeness"), "truth")

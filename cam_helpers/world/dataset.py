@@ -15,6 +15,10 @@ class WorldDataset(Dataset):
     masks       masks[i] is bool (M,H,W): the visible pixels of each labelled object; masks.union() is bool (N,H,W)
     objects     list of N int64 (M,): the kind of each object, an index into object_names
     parts       uint8 (N,H,W): the part at each pixel of a labelled object, an index into part_names (0: none)
+    joints      float32 (N,J,2): x and y in pixels of the joints `joint_names` of a person (`actions`), hidden ones too;
+                left and right are the person's own
+    tool        int64 (N,): which of the picture's objects is the tool in use, -1 where there is none (`actions`)
+    captions    list of N strings (`concepts`)
     lookalikes  pairs of classes that differ in one part only
     Further attributes a task has (`attributes`, `indoor`, `clip` …) are tensors of length N, or lists of words.
     """
@@ -26,6 +30,7 @@ class WorldDataset(Dataset):
         self.object_names, self.part_names = list(recipe["object_names"]), list(recipe["part_names"])
         self.lookalikes = [tuple(pair) for pair in recipe.get.get("lookalikes", [])]
         self.attribute_names = list(recipe.get.get("attribute_names", []))
+        self.joint_names = list(recipe.get.get("joint_names", []))
         counts = arrays.pop("counts").tolist()
         self.boxes, self.objects = (list(torch.from_numpy(arrays.pop(k)).split(counts)) for k in ("boxes", "objects"))
         self.masks = Masks(torch.from_numpy(arrays["instances"]), counts)

@@ -157,18 +157,18 @@ class Stage:
         """Pixels of each part of an object that can be seen."""
         return np.bincount(self.canvas.parts[self.canvas.instances == number], minlength=256)
 
-    def picture(self, objects, extra, shot=None) -> Picture:
-        """Photograph it; half of the pictures are mirrored, so that light comes from either side.
+    def picture(self, objects, extra, shot=None, mirror=True) -> Picture:
+        """Photograph it; half of the pictures are mirrored, so that light comes from either side (unless not `mirror`).
 
         shot: a number that fixes light, lens and side, so that the frames of a clip share them (their noise differs).
         """
         cam, d = self.recipe["camera"], self.difficulty
         dice = self.dice if shot is None else Dice(shot)
         camera.light(self.canvas.rgb, dice, cam["light"] * d)
-        mirrored = dice.chance(0.5)
+        self.mirrored = dice.chance(0.5) and mirror
         blur, balance = dice.between(0, cam["blur"]) * d, camera.cast(dice, cam["cast"] * d)
         image = camera.photograph(self.canvas.rgb, self.dice, blur, cam["grain"] * d, balance)
-        step = -1 if mirrored else 1
+        step = -1 if self.mirrored else 1
         arrays = [np.ascontiguousarray(a[:, ::step]) for a in (image, self.canvas.instances, self.canvas.parts)]
         return Picture(*arrays, list(objects), extra)
 

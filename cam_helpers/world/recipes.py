@@ -161,16 +161,19 @@ def _within(value, low, high, kind=int | float) -> bool:
 
 
 def _read(path: Path, folder: Path, depth: int = 0) -> tuple[dict, list[Path]]:
-    """The mapping in a file, laid over the one it `extends`, with the files of its `parts` folder under that key."""
+    """The mapping in a file, laid over the one it `extends`, with the files of its `parts` folders under that key."""
     values = parse(path)
     used = [path]
     if "parts" in values:
-        inner = folder / "world" / str(values.pop("parts"))
-        files = sorted(inner.glob("*.yaml"))
-        if inner.parent != folder / "world" or not files:
-            raise RecipeError(f"{path.name}: parts: no YAML files in data/world/{inner.name}; name a folder with some")
-        values["parts"] = {f.stem: parse(f) for f in files}
-        used += files
+        names, values["parts"] = values["parts"], {}
+        for name in names if isinstance(names, list) else [names]:
+            inner = folder / "world" / str(name)
+            files = sorted(inner.glob("*.yaml"))
+            if inner.parent != folder / "world" or not files:
+                why = f"no YAML files in data/world/{inner.name}; name a folder with some"
+                raise RecipeError(f"{path.name}: parts: {why}")
+            values["parts"] |= {f.stem: parse(f) for f in files}
+            used += files
     if "extends" in values:
         base = folder / "world" / f"{values.pop('extends')}.yaml"
         if depth > 3 or base.parent != folder / "world" or not base.is_file():

@@ -8,7 +8,7 @@ MARK = "watermark"
 
 def read(check) -> dict:
     """The keys of a `scenes` recipe; see data/world/scenes.yaml."""
-    scenes = {n: _read_scene(Check(f"{n}.yaml", check.sprites, part)) for n, part in check.take("parts").items()}
+    scenes = {n: read_scene(Check(f"{n}.yaml", check.sprites, part)) for n, part in check.take("parts").items()}
     kinds = list(dict.fromkeys(k for s in scenes.values() for k in s["things"]))
     regions = list(dict.fromkeys(k for s in scenes.values() for k in s["regions"]))
     attributes = {}
@@ -38,7 +38,7 @@ def read(check) -> dict:
     }
 
 
-def _read_scene(check) -> dict:
+def read_scene(check) -> dict:
     scene = {
         "indoor": check.one_of("indoor", (True, False)),
         "attributes": check.words("attributes", []),
@@ -67,6 +67,7 @@ def _read_scene(check) -> dict:
             "count": here.span("count", (1, 1), low=1, high=8, kind=int),
             "depth": here.span("depth", (0.0, 0.8)),
             "height": here.span("height", (0.15, 0.6), low=-1),
+            "down": here.number("down", 0.0),
             "drawing": here.whole("drawing", 0, high=99),
             "scale": here.number("scale", 1.0, low=0.1, high=5),
         }

@@ -34,42 +34,55 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     """One picture of a randomly chosen scene kind."""
     names = recipe["object_names"]
     label = dice.whole(0, len(recipe["classes"]) - 1)
-    scene, cam = recipe["scenes"][recipe["classes"][label]], recipe["camera"]
-    warmth, dim = dice.between(*scene["warmth"]), dice.chance(scene["dim"])
-    regions = [kind for kind, region in scene["regions"].items() if dice.chance(region["p"])]
-    things, horizon, edges = _arrange(recipe, scene, regions, dice)
-    canvas = Canvas(np.zeros((size, size, 3)), recipe["part_names"])
-    objects = [names.index(kind) for kind in [*regions, *(t.kind for t in things)]]
-    if scene["indoor"] and len(regions) < len(scene["regions"]):
-        canvas.rgb[:] = textures.surface(dice, "plaster", size, 0.2)
-    for number, kind in enumerate(regions, 1):
-        _paint_region(canvas, dice, scene["regions"][kind], edges[kind], number, recipe, difficulty)
-    _paint_things(canvas, things, dice, horizon, len(regions), difficulty)
-    kinds = {names[k] for k in objects}
+    scene = recipe["scenes"][recipe["classes"][label]]
+    view = View(recipe, scene, dice, size, difficulty)
+    objects = [names.index(kind) for kind in view.kinds]
     attributes = [
         name in scene["attributes"]
-        or bool(kinds & set(rule["objects"]))
-        or (rule["light"] == "warm" and warmth > 0.3)
-        or (rule["light"] == "dim" and dim)
+        or bool(set(view.kinds) & set(rule["objects"]))
+        or (rule["light"] == "warm" and view.warmth > 0.3)
+        or (rule["light"] == "dim" and view.dim)
         for name, rule in recipe["attributes"].items()
     ]
-    if dim:
-        canvas.rgb[:] = canvas.rgb * 178 >> 8
-    camera.light(canvas.rgb, dice, cam["light"] * difficulty, warmth)
-    step = -1 if dice.chance(0.5) else 1
-    canvas.rgb = canvas.rgb[:, ::step]
-    blur = dice.between(0, cam["blur"]) * difficulty
-    balance = camera.cast(dice, cam["cast"] * difficulty)
-    image = camera.photograph(canvas.rgb, dice, blur, cam["grain"] * difficulty, balance)
     extra = {"labels": np.int64(label), "indoor": np.bool_(scene["indoor"]), "attributes": np.array(attributes)}
-    arrays = [np.ascontiguousarray(a[:, ::step]) for a in (canvas.instances, canvas.parts)]
-    picture = Picture(image, *arrays, objects, extra)
+    picture = view.picture(objects, extra)
     if mark := recipe["mark"]:  # last of all: the picture is that of `scenes`
         marked = recipe["classes"][label] == mark["scene"] and dice.chance(mark["p"][split])
         extra["marked"] = np.bool_(marked)
         if marked:
             _plant(picture, recipe, names.index(MARK), dice)
     return [picture]
+
+
+class View:
+    """A painted scene: its `canvas` (object k is of `kinds[k - 1]`), where each region begins and ends (`edges`)."""
+
+    def __init__(self, recipe, scene, dice, size: int, difficulty: float):
+        self.recipe, self.dice, self.difficulty = recipe, dice, difficulty
+        self.warmth, self.dim = dice.between(*scene["warmth"]), dice.chance(scene["dim"])
+        regions = [kind for kind, region in scene["regions"].items() if dice.chance(region["p"])]
+        things, horizon, self.edges = _arrange(recipe, scene, regions, dice)
+        self.canvas = canvas = Canvas(np.zeros((size, size, 3)), recipe["part_names"])
+        self.kinds = [*regions, *(t.kind for t in things)]
+        if scene["indoor"] and len(regions) < len(scene["regions"]):
+            canvas.rgb[:] = textures.surface(dice, "plaster", size, 0.2)
+        for number, kind in enumerate(regions, 1):
+            _paint_region(canvas, dice, scene["regions"][kind], self.edges[kind], number, recipe, difficulty)
+        _paint_things(canvas, things, dice, horizon, len(regions), difficulty)
+
+    def picture(self, objects, extra) -> Picture:
+        """Photograph it, half of the time mirrored; light comes from either side."""
+        canvas, dice, cam, d = self.canvas, self.dice, self.recipe["camera"], self.difficulty
+        if self.dim:
+            canvas.rgb[:] = canvas.rgb * 178 >> 8
+        camera.light(canvas.rgb, dice, cam["light"] * d, self.warmth)
+        step = -1 if dice.chance(0.5) else 1
+        canvas.rgb = canvas.rgb[:, ::step]
+        blur = dice.between(0, cam["blur"]) * d
+        balance = camera.cast(dice, cam["cast"] * d)
+        image = camera.photograph(canvas.rgb, dice, blur, cam["grain"] * d, balance)
+        arrays = [np.ascontiguousarray(a[:, ::step]) for a in (canvas.instances, canvas.parts)]
+        return Picture(image, *arrays, objects, extra)
 
 
 def _arrange(recipe, scene, regions, dice):
@@ -125,7 +138,8 @@ def _candidate(recipe, scene, kind, spec, supports, horizon, edges, dice) -> Thi
     if support is not None:
         x0, y0, x1, y1 = support.box
         x = x0 + (x1 - x0) * (0.14 + 0.72 * across)
-        base = y0 + (y1 - y0) * (0.12 if "onbed" not in sprite.groups else 0.5)
+        low = spec["down"] or (0.12 if "onbed" not in sprite.groups else 0.5)
+        base = y0 + (y1 - y0) * low
     else:
         inset = min(0.5, width * 0.4)
         x = inset + (1 - 2 * inset) * across

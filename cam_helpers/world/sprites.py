@@ -42,7 +42,7 @@ class Sprite:
     stature: float  # typical height, a standing person = 1
     width: float  # of the viewBox
     height: float
-    _root: ET.Element
+    root: ET.Element
     _rasters: dict = field(default_factory=dict)
 
     def raster(self, palette: int, side: float) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +54,7 @@ class Sprite:
         side = next((s for s in SIDES if s >= side), SIDES[-1])
         palette %= len(self.palettes)
         if (palette, side) not in self._rasters:
-            rgba = _render(_recoloured(self._root, self.palettes[palette]), side, self.width, self.height)
+            rgba = _render(_recoloured(self.root, self.palettes[palette]), side, self.width, self.height)
             if side not in self._rasters:
                 self._rasters[side] = _part_map(self, side)
             self._rasters[palette, side] = (rgba, self._rasters[side])
@@ -173,7 +173,7 @@ def _part_map(sprite: Sprite, side: int) -> np.ndarray:
     """Which part is on top: parts drawn alone, later covers earlier; faint pixels go to the strongest part."""
     best = owner = np.zeros((1, 1), np.int16)
     for index, part in enumerate(sprite.parts, 1):
-        alone = copy.deepcopy(sprite._root)
+        alone = copy.deepcopy(sprite.root)
         for g in [g for g in alone if g.tag == _SVG + "g" and g.get("id") != part]:
             alone.remove(g)
         alpha = _render(alone, side, sprite.width, sprite.height)[..., 3].astype(np.int16)

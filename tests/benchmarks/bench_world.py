@@ -60,7 +60,8 @@ def main():
     options.add_argument("--count", type=int, default=1500)
     options.add_argument("--size", type=int, default=64)
     options.add_argument("--workers", type=int, default=2)
-    options.add_argument("--tasks", nargs="*", default=["objects", "objects-pairs", "scenes", "radiograph", "video"])
+    tasks = ["objects", "objects-pairs", "scenes", "radiograph", "video", "text", "actions", "concepts"]
+    options.add_argument("--tasks", nargs="*", default=tasks)
     given = options.parse_args()
     for task in given.tasks:
         count = given.count // 16 if task == "video" else given.count

@@ -1,4 +1,4 @@
-"""Neither colours nor coarse pixels tell the class of an `objects` picture to a linear classifier."""
+"""Neither colours nor coarse pixels tell a linear classifier the class of a picture."""
 
 import pytest
 from shortcuts import coarse_pixels, histograms, linear
@@ -7,7 +7,8 @@ from cam_helpers import world
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("task, limit", [("objects", 0.10), ("text", 0.56), ("actions", 0.25)])
 @pytest.mark.parametrize("features", [histograms, coarse_pixels])
-def test_a_linear_classifier_stays_within_twice_chance(features):
-    train, test = world.load("objects", "train"), world.load("objects", "test")
-    assert linear(features, train, test) <= 2 / len(train.classes)
+def test_a_linear_classifier_stays_near_chance(task, limit, features):
+    train, test = world.load(task, "train"), world.load(task, "test")
+    assert linear(features, train, test) <= limit
