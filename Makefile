@@ -27,7 +27,7 @@ test: $(VENV)/.test  ## the tests, and every lesson, with the pretrained weights
 	CAM_PRESET=smoke $(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(LESSONS)
 
 # what measures time, or drives a browser, has the machine to itself
-ALONE := tests/benchmarks $(wildcard tests/test_browser*.py)
+ALONE := $(wildcard tests/benchmarks/test_bench_*.py tests/test_browser*.py)
 test-all: test  ## the same, then what is slow: lessons without weights and with every solution, the browser, benchmarks
 	$(PYTEST) --dist worksteal -m slow tests $(ALONE:%=--ignore=%)
 	$(BIN)/python -m pytest -m slow $(ALONE)
