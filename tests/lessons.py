@@ -33,7 +33,7 @@ def solution(cell) -> str:
     return "\n".join(re.findall(r"```python\n(.*?)```", cell.source, flags=re.S))
 
 
-def run(notebook, timeout: int = 300) -> nbformat.NotebookNode:
+def run(notebook, timeout: int = 900) -> nbformat.NotebookNode:
     resources = {"metadata": {"path": str(ROOT / "notebooks")}}
     return Client(notebook, timeout=timeout, kernel_name="python3", resources=resources).execute()
 
