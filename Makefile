@@ -18,8 +18,8 @@ help:  ## this list
 		while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
 
 lab: $(VENV)/.lab  ## set up what is missing, then open JupyterLab on the first lesson (ARGS="--no-browser --port 8899")
-	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
-		$(LAB_FLAGS) $(ARGS)
+	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" $(LAB_FLAGS) \
+		--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 # lessons that train take the preset `smoke` here; `make notebooks` and `make test-all` run what readers run
 test: $(VENV)/.test  ## the tests, and every lesson, with the pretrained weights that are there; under 12 minutes on 2 cores

@@ -3,6 +3,7 @@
 import io
 import re
 import xml.etree.ElementTree as ET
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,11 @@ from PIL import Image
 FOLDER = Path(__file__).parents[1] / "data" / "sprites"
 FILES = sorted(FOLDER.glob("*.svg"))
 SVG = "{http://www.w3.org/2000/svg}"
+# Letters and marks are not things: a sheet holds many glyphs, of which a row of writing takes some and draws them
+# with a pen in a colour of its own. So a sheet has more parts than a thing, no size, no palettes and no use for a tight
+# viewBox. What a glyph must be instead is tested below.
+SHEETS = [p for p in FILES if p.stem[:-2] in ("letters", "marks")]
+THINGS = [p for p in FILES if p not in SHEETS]
 SHAPES = {"g", "path", "circle", "ellipse", "rect", "line", "polyline", "polygon", "use"}
 REST = {"svg", "defs", "linearGradient", "radialGradient", "stop", "style", "clipPath", "title", "desc"}
 
@@ -58,13 +64,13 @@ def test_format(path):
     assert len(ids) == len(set(ids))
     children = [c.tag.removeprefix(SVG) for c in root]
     assert set(children) <= {"g", "defs", "style"}, "a visible shape outside the parts"
-    assert 1 <= children.count("g") <= 6
+    assert 1 <= children.count("g") <= (26 if path in SHEETS else 6)
     assert all(re.fullmatch("[a-z_0-9]+", g.get("id", "")) for g in root if g.tag == SVG + "g")
-    assert 0 < float(root.get("data-size")) < 50
-    assert root.get("data-groups")
+    assert path in SHEETS or 0 < float(root.get("data-size")) < 50
+    assert root.get("data-groups") and (path not in SHEETS or root.get("data-groups") == "writing")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", THINGS, ids=lambda p: p.stem)
 def test_viewbox_is_tight(path):
     text = path.read_text()
     x, y, w, h = box(ET.fromstring(text))
@@ -77,7 +83,7 @@ def test_viewbox_is_tight(path):
     assert np.abs(extent).max() <= 2.2, extent.round(1)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", THINGS, ids=lambda p: p.stem)
 def test_palettes_and_parts_can_be_seen(path):
     text = path.read_text()
     root = ET.fromstring(text)
@@ -96,6 +102,31 @@ def test_palettes_and_parts_can_be_seen(path):
         rest.remove(next(g for g in rest if g.get("id") == part.get("id")))
         left = render(ET.tostring(rest, encoding="unicode"), 64).astype(int)
         assert (np.abs(left - whole).max(-1) > 12).sum() > 8, f"{part.get('id')} cannot be seen"
+
+
+@pytest.mark.parametrize("path", SHEETS, ids=lambda p: p.stem)
+def test_glyphs_fill_their_boxes_and_differ(path):
+    root = ET.fromstring(path.read_text())
+    pen = float(re.search(r"stroke-width:\s*([\d.]+)", root.find(SVG + "style").text)[1])
+    seen = {}
+    for glyph in [g for g in root if g.tag == SVG + "g"]:
+        width, top, foot = (float(v) for v in glyph.get("data-box").split())
+        glyph.set("transform", "translate(50 50)")
+        alone = ET.Element(root.tag, {"viewBox": "0 0 200 200"})
+        alone.extend([root.find(SVG + "style"), glyph])
+        alpha = render(ET.tostring(alone, encoding="unicode"), 400)[..., 3]
+        rows, columns = (np.flatnonzero((alpha > 24).any(axis)) / 2 - 50 for axis in (1, 0))
+        beside, over = (np.array([-v[0], v[-1]]) - pen / 2 for v in (columns, rows))
+        beside, over = beside - [0, width], over - [-top, foot]
+        assert beside.min() > -14 and beside.max() < 25, (
+            glyph.get("id"),
+            beside,
+            "slanted letters lean out by a quarter",
+        )
+        assert over.max() < 12, (glyph.get("id"), over)
+        seen[glyph.get("id")] = alpha > 127
+    assert len(seen) >= 12
+    assert all((a ^ b).sum() > 0.08 * (a | b).sum() for a, b in combinations(seen.values(), 2)), "two are alike"
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)

@@ -88,7 +88,7 @@ def own_data(tmp_path, monkeypatch):
         ("text", "fonts: [letters]", "fonts: [latters]", r"fonts: no sprite or group is called 'latters'"),
         ("text", "fonts: [letters]", "fonts: [cat]", r"text.yaml: fonts: cat-1.svg has no data-gap"),
         ("actions", "kind: guitar", "kind: gitar", r"actions.playing_guitar.tool.kind: found 'gitar'; choose one of"),
-        ("actions", "grip: [0.85, 0.55]", "grip: hand", r"brushing_teeth.main.grip: found 'hand'; write a point"),
+        ("actions", "grip: [0.85, 0.74]", "grip: hand", r"brushing_teeth.main.grip: found 'hand'; write a point"),
         (
             "actions",
             "other: {at: [[-0.2, -0.13], [0.5, 0.62]]}",
