@@ -5,6 +5,7 @@ import re
 
 import pytest
 from conftest import ROOT
+from execute import is_bar
 from lessons import LESSONS, code_cells, name, read, solution, tagged
 
 FACTS = ["You will be able to", "Time", "You need", "Lecture", "Paper", "Next"]
@@ -104,6 +105,7 @@ def test_outputs_come_from_one_clean_run(path):
     outputs = [output for cell in cells for output in cell.outputs]
     assert not [o for o in outputs if o.output_type == "error"]
     assert not [o for o in outputs if o.get("name") == "stderr"]
+    assert not list(filter(is_bar, outputs)), "a bar that stands still at 0 %: run it with tests/execute.py"
 
 
 @page

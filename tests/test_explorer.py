@@ -207,7 +207,7 @@ def test_the_sentence_says_how_much_and_how_well():
     values[:, :2] = 3.0
     truth = (torch.tensor([0]), torch.tensor([[0.0, 0.0, 30.0, 120.0]]))
     scene = hand_made(values, truth=truth)
-    expected = "cat: strongest at the upper left, box covers 50 % of the picture, IoU 0.50 with the true box."
+    expected = "cat: strongest at the upper left, box covers 50 % of the picture, IoU 0.50 with the true box (white)."
     assert describe(View(threshold=0.5), scene) == expected
     expected = "dog: no evidence anywhere, the map has no positive value, so there is no box."
     assert describe(View(label=1), scene) == expected

@@ -12,14 +12,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from test_explorer import Counted, blobs
 from tiny_networks import Tiny, tiny_network
 
-from cam_helpers import explorer, world
+from cam_helpers import NotCamCompatible, explorer, world
 from cam_helpers.explorer import Explorer, Source, View
 from cam_helpers.explorer.parts import ClassBox, Latest
-from cam_helpers.explorer.readout import Probe, fit_probe, read_out
+from cam_helpers.explorer.readout import read_out
+from cam_helpers.explorer.render import render
+from cam_helpers.explorer.state import CHOICES
 from cam_helpers.images import PictureError
+from cam_helpers.maps import resize
 
 NAMES = ["cat", "crane", "crane", "tiger cat", "dog"]
 
@@ -76,10 +81,10 @@ def test_a_name_is_found_by_any_part_that_no_other_has(text, index):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("cran", "2 classes are called 'cran': did you mean crane, crane (2)?"),
-        ("dig", "no class is called 'dig': did you mean dog?"),
-        ("xyzzy", "no class is called 'xyzzy', choose one from the list"),
-        ("9", "no class is called '9', choose one from the list"),
+        ("cran", "2 classes have 'cran' in the name: did you mean crane, crane (2)?"),
+        ("dig", "no class has 'dig' in the name: did you mean dog?"),
+        ("xyzzy", "no class has 'xyzzy' in the name, choose one from the list"),
+        ("9", "no class has '9' in the name, choose one from the list"),
     ],
 )
 def test_a_name_that_is_none_is_said_and_the_picture_stays(app, text, error):
@@ -116,7 +121,7 @@ def test_every_control_goes_to_both_ends_without_a_complaint(app, caplog):
 
 
 def test_every_control_has_a_visible_label_and_the_picture_a_name(app, tmp_path):
-    others = [explorer.why(app.source), explorer.compare_classes(app.source), explorer.watch(app.source, blobs(2))]
+    others = [explorer.Why(app.source), explorer.Classes(app.source), explorer.Film(app.source, blobs(2))]
     for widget in [w for a in (app, *others) for w in everything(a)]:
         if isinstance(widget, widgets.Image):
             assert widget.tooltip and widget.get_state()["description"] == ""  # the front end needs both
@@ -140,6 +145,19 @@ def test_one_forward_pass_and_the_gallery_costs_none():
     for value in (0.1, 0.5, 0.9):
         app.set(threshold=value, label=2, scale="shared", weights="softmax")
     assert wrapped.calls == [1]
+
+
+def test_a_thousand_classes_are_searched_and_only_the_one_shown_is_built_at_full_size(monkeypatch):
+    built = []
+    drawing = sys.modules["cam_helpers.explorer.render"]
+    monkeypatch.setattr(drawing, "resize", lambda m, size: built.append(m.shape) or resize(m, size))
+    names = [f"class {i}" for i in range(1000)]
+    app = Explorer(Source(tiny_network(1000), names, blobs(1), side=64, show=64), View(scale="shared"))
+    assert app.search.options == tuple(names)
+    for text, index in (("class 987", 987), ("s 123", 123), ("999", 999)):
+        app.search.value = text
+        assert app.view.label == index and app.message.value == ""
+    assert len(built) == 4 and all(shape[:2] == (1, 1) for shape in built)
 
 
 def test_saved_is_a_picture_and_what_makes_it_again(app, tmp_path):
@@ -181,8 +199,8 @@ def test_several_networks_look_at_the_same_picture():
 def test_a_network_without_maps_says_why():
     hidden = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 5))
     network = Tiny(lambda net, f: net.head(f.mean((2, 3))), hidden).eval()
-    widget = explorer.explore(network, NAMES, blobs(1))
-    assert isinstance(widget, widgets.HTML) and "head" in widget.value and 'role="alert"' in widget.value
+    with pytest.raises(NotCamCompatible, match="head"):
+        Source(network, NAMES, blobs(1))
 
 
 # -- files --------------------------------------------------------------------------------------------------------
@@ -307,32 +325,32 @@ def test_an_error_inside_is_read_in_the_widget_and_in_the_log(app, monkeypatch, 
 
 def test_classes_pictures_and_networks_side_by_side():
     source = room()
-    two = explorer.compare_classes(source, ["cat", 4])
+    two = explorer.Classes(source, ["cat", 4])
     assert (
         two.text.value.count("strongest at the") + two.text.value.count("no evidence") == 2 and two.message.value == ""
     )
     width = Image.open(io.BytesIO(two.image.value)).width
     two.boxes[2].value = "tiger"
-    assert Image.open(io.BytesIO(two.image.value)).width > width and "tiger cat:" in two.text.value
+    assert Image.open(io.BytesIO(two.image.value)).width > width and "tiger cat, " in two.text.value
     two.set(scale="shared")
     assert "One colour scale for all." in two.text.value
     two.boxes[2].value = "nobody"
-    assert "no class is called" in two.message.value
-    five = explorer.compare_classes(source)
-    assert Image.open(io.BytesIO(five.image.value)).width > 4 * 64
+    assert "no class has" in two.message.value
+    five = explorer.Classes(source)
+    assert five.text.value.count("%: ") == 5 and Image.open(io.BytesIO(five.image.value)).height > 2 * 64
 
-    many = explorer.compare_pictures(source, "dog")
-    assert many.text.value.count("dog:") == 2
+    many = explorer.Pictures(source, "dog")
+    assert "dog in 2 pictures, highest score first:\npicture" in many.text.value
     scores = [scene.cams.logits[0, 4].item() for _, _, scene in many.panels()]
     assert scores == sorted(scores, reverse=True)
 
-    nets = explorer.compare_networks({"a": source, "b": room(network=tiny_network(seed=7))})
+    nets = explorer.Networks({"a": source, "b": room(network=tiny_network(seed=7))})
     assert [caption.split(":")[0] for caption, _, _ in nets.panels()] == ["a", "b"] and nets.message.value == ""
 
 
 def test_the_units_add_up_to_the_score_and_can_be_switched_off():
     source = room()
-    app = explorer.why(source, count=8)
+    app = explorer.Why(source, count=8)
     scene, label = source.scene(), source.scene().top()[0][0]
     cams = scene.cams
     shares = cams.weight[label] * cams.features.mean((2, 3))[0]
@@ -361,7 +379,7 @@ def test_the_units_add_up_to_the_score_and_can_be_switched_off():
 def test_a_clip_is_computed_once_and_shown_frame_by_frame(tmp_path):
     wrapped = Counted(tiny_network())
     clip = world.load("video", "test", n=1, size=64)
-    film = explorer.watch(room(1, wrapped), clip.images, folder=tmp_path)
+    film = explorer.Film(room(1, wrapped), clip.images, folder=tmp_path)
     frames = len(clip)
     assert sum(wrapped.calls) == frames and len(wrapped.calls) == 1
     assert f">Frame 1 of {frames}: predicted " in film.text.value
@@ -417,33 +435,31 @@ def test_a_real_film(test_data):
     assert (frames[0] != frames[2]).any()
 
 
-def test_the_probe_learns_what_the_features_say():
-    """Attribute 0 is 'feature 2 is positive', attribute 1 is always there, attribute 2 never."""
-    torch.manual_seed(0)
-    features = torch.randn(200, 6)
-    attributes = torch.stack([features[:, 2] > 0, torch.ones(200), torch.zeros(200)], 1).long()
-    probe = fit_probe(features, attributes, ["positive", "always", "never"])
-    p = probe.probabilities(features[:, :, None, None].expand(-1, -1, 3, 3))
-    assert ((p[:, 0] > 0.5) == attributes[:, 0].bool()).float().mean() > 0.95
-    assert p[:, 1].min() > 0.99 and p[:, 2].max() < 0.01
-    with pytest.raises(ValueError, match=r"attributes are \(N,A\) = \(200, 2\), got \(200, 3\)"):
-        fit_probe(features, attributes, ["a", "b"])
-
-
 def test_the_read_out_names_scene_kind_and_attributes():
     source = room(1)
     scene = source.scene()
-    probe = Probe(["bright", "dark"], torch.zeros(2, 8), torch.tensor([3.0, -3.0]))
+    pooled, attributes = torch.rand(50, 8).numpy(), ["always", "half"]
+    probe = OneVsRestClassifier(LogisticRegression()).fit(pooled, np.stack([np.arange(50) < 47, pooled[:, 2] > 0.5], 1))
+    expected = probe.predict_proba(scene.cams.features.mean((2, 3)).numpy())[0]
     indoor = [True, False, True, False, False]
-    out = read_out(scene, indoor, probe, count=2)
+    out = read_out(scene, indoor, probe, attributes, count=2)
     assert out.indoor == pytest.approx(scene.probabilities[[0, 2]].sum().item(), abs=1e-6)
-    assert [name for name, _ in out.attributes] == ["bright"] and len(out.scenes) == 2
+    assert dict(out.attributes) == {n: p for n, p in zip(attributes, expected, strict=True) if p >= 0.5}
+    assert "always" in dict(out.attributes) and len(out.scenes) == 2
     text = str(out)
     assert (
         text.startswith("Type: indoor (" if out.indoor >= 0.5 else "Type: outdoor (")
-        and "Attributes: bright (95 %)." in text
+        and "\nAttributes: always (" in text
     )
-    widget = explorer.show_read_out(source, indoor, probe)
-    assert text.split(". ")[0] in widget.text.value and "Informative region of " in widget.text.value
+    widget = explorer.Reader(source, indoor, probe, attributes)
+    assert text.split("\n")[0] in widget.text.value and "Informative region of " in widget.text.value
     with pytest.raises(ValueError, match="indoor says yes or no for each of 5 classes, got 2"):
         read_out(scene, [True, False])
+
+
+def test_colours_can_be_chosen_only_where_they_show(app):
+    colours = next(w for w in everything(app) if getattr(w, "description", "") == "colours")
+    for style in CHOICES["style"]:
+        app.set(style=style)
+        changed = render(app.view, app.scene()) != render(app.view.but(colours="viridis"), app.scene())
+        assert colours.disabled is not changed, style

@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score, top_k_accuracy_score
 from torchvision.ops import box_iou
 
 from cam_helpers import boxes_from_maps, scores
+from cam_helpers.scores.sweep import ious
 
 
 def some(seed, n=6, size=(12, 10)):
@@ -35,6 +36,38 @@ def box(*corners):
 
 seeds = st.integers(0, 10**6)
 properties = settings(deadline=None, max_examples=10)
+
+# -- overlap --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ((0, 0, 4, 4), (0, 0, 4, 4), 1),
+        ((0, 0, 4, 4), (2, 1, 6, 5), 6 / 26),  # 2·3 shared, 16 + 16 − 6 covered
+        ((0, 0, 4, 4), (4, 0, 8, 4), 0),  # x2 is exclusive: they touch, and share nothing
+        ((0, 0, 2, 2), (3, 3, 5, 5), 0),
+        ((0, 0, 9, 9), (3, 3, 6, 6), 9 / 81),
+        ((0, 0, 6, 6), (2, 0, 8, 6), 0.5),  # shifted by a third
+    ],
+)
+def test_overlaps_by_hand(a, b, expected):
+    assert ious(box(*a), box(*b)).item() == expected
+
+
+some_box = st.tuples(*[st.integers(-50, 50)] * 2, *[st.integers(1, 60)] * 2).map(
+    lambda b: box(b[0], b[1], b[0] + b[2], b[1] + b[3])
+)
+
+
+@settings(deadline=None)
+@given(some_box, some_box, st.integers(-9, 9), st.integers(-9, 9))
+def test_overlap_is_symmetric_bounded_and_blind_to_place_and_scale(a, b, shift, power):
+    overlap = ious(a, b).item()
+    assert 0 <= overlap <= 1 and overlap == ious(b, a).item()
+    assert (overlap == 1) == torch.equal(a, b)
+    assert ious((a + shift) * 2.0**power, (b + shift) * 2.0**power).item() == overlap
+
 
 # -- labels ---------------------------------------------------------------------------------------------------------
 
@@ -399,6 +432,43 @@ def test_the_interval_of_an_oracle_chooses_its_threshold_in_every_draw():
     assert scores.interval(oracle)[0] >= scores.interval(oracle.hits)[0]
     assert scores.interval(oracle)[1] >= scores.interval(oracle.hits)[1]
     assert scores.interval(oracle) != scores.interval(oracle.hits)
+
+
+EVERY_SCORE = {
+    "GT-known": scores.gt_known_accuracy,
+    "MaxBoxAcc": lambda maps, truth: scores.max_box_acc(maps, truth, thresholds=20),
+    "MaxBoxAccV2": lambda maps, truth: scores.max_box_acc_v2(maps, truth, thresholds=20),
+    "PxAP": lambda maps, truth: scores.pixel_average_precision(maps, maps.roll(1, 2) > 0),
+    "pointing game": scores.pointing_game,
+    "pointing game, 2 pixels": lambda maps, truth: scores.pointing_game(maps, truth, 2),
+    "classification": lambda maps, truth: scores.classification_error(maps[:, 0], torch.arange(40) % 10, (3,))[3],
+    "localization": lambda maps, truth: scores.localization_error(
+        boxes_from_maps(maps, rule="largest"), [[7] * len(b) for b in boxes_from_maps(maps)], truth, [7] * 40
+    ),
+}
+
+
+@pytest.mark.parametrize("score", EVERY_SCORE.values(), ids=EVERY_SCORE.keys())
+def test_every_score_has_an_interval_and_a_paired_one(score):
+    maps, truth = some(46, n=40)
+    one, other = score(maps, truth), score(maps + maps.flip(2), truth)
+    low, high = one.interval()
+    assert low < one < high
+    difference, low, high = scores.paired_difference(one, other)
+    assert difference == pytest.approx(one - other) and low < difference < high
+
+
+@pytest.mark.parametrize("new", [scores.BoxSweep, scores.PixelCurve, scores.Tally])
+def test_memory_does_not_grow_with_the_pictures(new):
+    def size(batches):
+        accumulator = new()
+        for seed in range(batches):
+            maps, truth = some(seed, n=5)
+            what = {scores.BoxSweep: (maps, truth), scores.PixelCurve: (maps, maps > 0), scores.Tally: ([True] * 5,)}
+            accumulator.update(*what[new])
+        return len(pickle.dumps(accumulator))
+
+    assert abs(size(40) - size(1)) < 20  # a large number takes a few bytes more than a small one
 
 
 def test_a_tally_counts_batches_without_keeping_them():

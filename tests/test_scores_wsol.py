@@ -14,7 +14,7 @@ from cam_helpers import scores
 
 
 def scaled(heat):
-    heat = heat.astype(np.float32)
+    heat = heat.astype(float)
     if heat.min() == heat.max():
         return np.zeros_like(heat)
     heat = heat - heat.min()

@@ -19,6 +19,14 @@ from cam_helpers.training import fit
 from cam_helpers.training.state import StateFiles
 
 
+@pytest.fixture(autouse=True)
+def listening():
+    """Ctrl-C raises KeyboardInterrupt, also where the tests are a job in a shell's background."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
 class Broken(Exception):
     """What breaks a run off here."""
 
@@ -116,6 +124,13 @@ def test_ctrl_c_twice_stops_at_once(tmp_path, unbroken):
     broken_off(tmp_path, 8, lambda: (ctrl_c(), ctrl_c()), KeyboardInterrupt, save_every=999)
     assert state(tmp_path)["step"] == 5
     assert ends_like(unbroken, tmp_path)
+
+
+def test_a_job_in_the_background_does_not_hear_ctrl_c(tmp_path, unbroken):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    net = network()
+    in_step(net, 8, lambda: signal.raise_signal(signal.SIGINT))
+    assert same(train(tmp_path, net).network, unbroken.network)
 
 
 def test_an_interrupted_early_look_loses_nothing(tmp_path, unbroken):

@@ -1,31 +1,28 @@
 """Explore class activation maps: any class, any picture, any frame (lesson 04)."""
 
-from .app import Explorer, explore
-from .compare import compare_classes, compare_networks, compare_pictures
-from .readout import Probe, fit_probe, read_out, show_read_out
+from .app import Explorer
+from .compare import Classes, Networks, Pictures
+from .readout import Reader, read_out
 from .render import describe, identity, render
 from .scene import Scene, Source
 from .state import View
-from .video import read_frames, watch
-from .why import why
+from .video import Film, read_frames
+from .why import Why
 
 __all__ = [
+    "Classes",
     "Explorer",
-    "Probe",
+    "Film",
+    "Networks",
+    "Pictures",
+    "Reader",
     "Scene",
     "Source",
     "View",
-    "compare_classes",
-    "compare_networks",
-    "compare_pictures",
+    "Why",
     "describe",
-    "explore",
-    "fit_probe",
     "identity",
     "read_frames",
     "read_out",
     "render",
-    "show_read_out",
-    "watch",
-    "why",
 ]

@@ -3,88 +3,53 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import ipywidgets as widgets
-from torch import nn
 
 from ..images import PictureError
-from ..maps import CamModel, NotCamCompatible
-from .parts import WIDE, App, Bars, Gallery, Line, log
-from .render import describe, identity, render
+from .desk import App
+from .parts import Bars, Gallery
+from .render import describe, identity, percent, render
 from .scene import Source
 from .state import View
 
-__all__ = ["Explorer", "explore"]
+__all__ = ["Explorer"]
 
 LARGEST_FILE = 50_000_000  # bytes
 
 
-def explore(model: nn.Module | CamModel, classes: Sequence[str], pictures, transform=None, side: int | None = None,
-            truth=None, view: View | None = None, folder: str | Path = "explored") -> widgets.Widget:  # fmt: skip
-    """A widget to look at class activation maps with: picture, class, style, threshold and boxes.
-
-    model … truth as in `Source`. view: what to show first. folder: where "save" puts pictures and settings. A network
-    without exact maps gives a widget that says why.
-    """
-    try:
-        return Explorer(Source(model, classes, pictures, transform, side, truth), view, folder)
-    except NotCamCompatible as error:
-        log.info("%s", error)
-        line = Line()
-        line.say(str(error), error=True)
-        return line
-
-
 class Explorer(App):
-    """`explore` for one source, or for several networks {name: Source} that look at the same pictures."""
+    """Picture, class, style, threshold and boxes, for one source or several networks {name: Source} that look at the
+    same pictures. view: what to show first. folder: where "save" puts pictures and settings.
+    """
 
     def __init__(
         self, sources: Source | Mapping[str, Source], view: View | None = None, folder: str | Path = "explored"
     ):
         self.sources = {"": sources} if isinstance(sources, Source) else dict(sources)
-        first = next(iter(self.sources))
-        source = self.sources[first]
-        super().__init__(view or View(), folder)
-        self.view = self.view.but(
-            picture=self.view.picture or next(iter(source.pictures), ""), network=self.view.network or first
-        )
-        if self.view.network not in self.sources:
-            raise ValueError(f"there is no network called {self.view.network!r}")
-        self._good = self.view
-        self.gallery = Gallery(source, lambda name: self.act(lambda: self.set(picture=name)))
-        self.upload = widgets.FileUpload(accept="image/*", description="upload a picture")
-        self.upload.layout.width = "auto"
+        name = (view and view.network) or next(iter(self.sources))
+        if name not in self.sources:
+            raise ValueError(f"there is no network called {name!r}")
+        super().__init__(self.sources[name], (view or View()).but(network=name), folder)
+        self.gallery = Gallery(self.source, lambda name: self.act(lambda: self.set(picture=name)))
+        # Jupyter's server closes the connection on a larger message, before anything here could say so
+        words = "upload a picture of up to 7 MB"
+        self.upload = widgets.FileUpload(accept="image/*", description=words, layout={"width": "auto"})
         self.upload.observe(lambda change: change["new"] and self.act(self._take, change["new"][0]), "value")
         self.upload.observe(lambda _: self.message.say("the browser could not read that file", error=True), "error")
-        self.path = widgets.Text(description="or a path", placeholder="photos/dog.jpg", continuous_update=False)
+        self.path = widgets.Text(description="or any path", placeholder="photos/dog.jpg", continuous_update=False)
         self.path.observe(lambda change: change["new"] and self.act(self._open, change["new"]), "value")
         self.network = self.choice("network", list(self.sources))
         self.bars = Bars(lambda i: self.act(lambda: self.set(label=self.scene().top()[i][0], unit=None)))
-        self.search = self.class_box(lambda: self.source)
-        self.follow = self.bind(
-            widgets.Checkbox(description="follow the prediction", indent=False),
-            lambda view: view.label is None,
-            lambda on: self.set(label=None if on else self.scene().label(self.view)),
-        )
-        look = [self.choice(name) for name in ("style", "colours", "scale", "rule", "weights")]
-        heading = [widgets.HTML(f"<b>{text}</b>") for text in ("Picture", "Predictions", "View")]
+        self.search, self.follow = self.class_box(), self.follower()
+        heading = [widgets.HTML(f"<b>{text}</b>") for text in ("Picture", "Class", "View")]
         networks = [self.network] if len(self.sources) > 1 else []
         asked = [heading[0], self.gallery, self.upload, self.path, *networks]
-        asked += [heading[1], self.bars, self.search, self.follow, heading[2], *look]
-        left = widgets.VBox([*asked, self.numbers("opacity", "threshold"), self.saver()], layout={"width": "440px"})
-        right = widgets.VBox([self.message, self.image, self.text], layout={"flex": "1 1 320px", "min_width": "280px"})
-        self.children = [widgets.Box([left, right], layout=widgets.Layout(display="flex", flex_flow="row wrap"))]
-        self.text.layout = WIDE
-        self._update()
-
-    @property
-    def source(self) -> Source:
-        return self.sources[self.view.network]
-
-    def scene(self):
-        return self.source.scene(self.view.picture)
+        asked += [heading[1], self.bars, self.search, self.follow, heading[2]]
+        look = self.choices("style", "colours", "scale", "rule", "weights")
+        self.lay(*asked, look, under=[self.numbers("threshold", "opacity")])
 
     def set(self, **changes) -> None:
         new = changes.get("network", self.view.network)
@@ -95,20 +60,22 @@ class Explorer(App):
         super().set(**changes)
 
     def sync(self) -> None:
+        self.source = self.sources[self.view.network]
         self.search.know(self.source.classes)
         super().sync()
 
     def draw(self) -> tuple[bytes, str]:
+        self.source = self.sources[self.view.network]
         view, scene = self.view, self.scene()
         data = render(view, scene)
         c = scene.label(view)
-        words = [f"Probability {100 * scene.probabilities[c]:.2g} %."] if view.unit is None else []
+        words = [f"Probability {percent(scene.probabilities[c])}."] if view.unit is None else []
         if view.off or view.weights != "as trained":
             words.append(identity(view, scene))
         self.gallery.show(view.picture)
         top = scene.top()
-        self.bars.show([f"{scene.classes[i]}  {100 * p:.0f} %" for i, p in top], [p for _, p in top])
-        return data, " ".join([describe(view, scene), *words]).strip()
+        self.bars.show([f"{scene.classes[i]}  {percent(p)}" for i, p in top], [p for _, p in top])
+        return data, " ".join([describe(view, scene), *words])
 
     def _open(self, path: str) -> None:
         place = Path(path.strip()).expanduser()

@@ -7,109 +7,108 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
-from .parts import App, ClassBox
-from .render import describe, draw, montage, png
+from .desk import App
+from .parts import ClassBox
+from .render import describe, draw, montage, percent, png
 from .scene import Scene, Source
 from .state import View
 
-__all__ = ["compare_classes", "compare_networks", "compare_pictures"]
+__all__ = ["Classes", "Networks", "Pictures"]
 
 
 class Comparison(App):
-    """A row of panels (caption, view, scene), made by a subclass; with scale "shared" all have one scale."""
+    """Panels (caption, view, scene), made by a subclass; with scale "shared" all have one scale."""
 
-    columns = 5
-    fields = ("style", "colours", "scale", "rule")
+    columns = 3
+    width = 280  # pixels of a panel: three lie beside each other in a notebook, and their words can be read
 
-    def __init__(self, view: View, controls: Sequence[widgets.Widget], folder: str | Path):
-        super().__init__(view, folder)
-        look = widgets.Box([self.choice(name) for name in self.fields], layout={"flex_flow": "row wrap"})
-        parts = [*controls, look, self.numbers("opacity", "threshold")]
-        self.children = [*parts, self.message, self.image, self.text, self.saver()]
+    def lay(self, *controls: widgets.Widget) -> None:
+        look = [self.choices("style", "colours", "scale", "rule"), self.numbers("threshold", "opacity")]
+        self.children = [*controls, *look, self.message, self.image, self.text, self.saver()]
+        self.update.now()
 
     def panels(self) -> list[tuple[str, View, Scene]]:
         raise NotImplementedError
 
     def draw(self) -> tuple[bytes, str]:
-        panels = self.panels()
-        limit = None
+        panels = [(caption, view, scene.shrunk(self.width)) for caption, view, scene in self.panels()]
+        limit, said = None, "Each on a colour scale of its own."
         if self.view.scale == "shared":
             maps = [scene.map(view) for _, view, scene in panels]
             limit = max((m.abs() if self.view.style == "signed" else m).max().item() for m in maps)
-        scale = "One colour scale for all." if limit is not None else "Each on a colour scale of its own."
-        sheet = montage([draw(v, s, limit) for _, v, s in panels], [caption for caption, _, _ in panels], self.columns)
-        return png(sheet), " ".join([*(describe(view, scene) for _, view, scene in panels), scale])
+            said = "One colour scale for all."
+        images, lines = [], []
+        for caption, view, scene in panels:
+            images.append(draw(view, scene, limit))
+            lines.append(describe(view, scene, caption))
+        return png(montage(images, [caption for caption, _, _ in panels], self.columns)), "\n".join([*lines, said])
 
 
 def _caption(scene: Scene, c: int, first: str = "") -> str:
-    return f"{first or scene.classes[c]}  {100 * scene.probabilities[c]:.0f} %"
+    return f"{first or scene.classes[c]}, {percent(scene.probabilities[c])}"
 
 
 class Classes(Comparison):
-    def __init__(self, source: Source, labels: Sequence[int | str], picture: str, view: View, folder):
-        self.source = source
+    """Up to five classes in one picture (lecture 14:20); labels: indices or names, none: the five likeliest."""
+
+    def __init__(self, source: Source, labels: Sequence[int | str] = (), view: View | None = None,
+                 folder: str | Path = "explored"):  # fmt: skip
+        super().__init__(source, view, folder)
         self.boxes = [ClassBox(source.classes, f"class {i + 1}") for i in range(5)]
         for box, label in zip(self.boxes, labels, strict=False):
             box.value = box.names[box.find(str(label))]
-        super().__init__(view.but(picture=picture or next(iter(source.pictures), "")), [], folder)
         for box in self.boxes:
+            box.layout.width, box.style.description_width = "210px", "60px"
             box.observe(lambda _: self.act(self.update), "value")
-        self.children = [self.choice("picture", list(source.pictures)), *self.boxes, *self.children]
-        self.update.now()
+        picture = self.choice("picture", list(source.pictures))
+        self.lay(widgets.Box([picture, *self.boxes], layout={"flex_flow": "row wrap"}))
 
     def panels(self):
-        scene = self.source.scene(self.view.picture)
+        scene = self.scene()
         labels = [box.find(box.value) for box in self.boxes if box.value.strip()]
         labels = labels or [i for i, _ in scene.top(5)]
         return [(_caption(scene, c), self.view.but(label=c), scene) for c in labels]
 
 
 class Pictures(Comparison):
-    def __init__(self, source: Source, label: int | str | None, view: View, folder):
-        self.source = source
-        super().__init__(view, [], folder)
-        self.view = view.but(label=None if label is None else ClassBox(source.classes).find(str(label)))
-        self.children = [self.class_box(lambda: source), *self.children]
-        self.update.now()
+    """One class in all pictures of the source, highest score first (Zhou et al., Figure 3). label: an index, a name, or
+    None for what the first picture shows. The source should keep as many pictures as it has."""
+
+    columns = 4
+    width = 208
+
+    def __init__(self, source: Source, label: int | str | None = None, view: View | None = None,
+                 folder: str | Path = "explored"):  # fmt: skip
+        super().__init__(source, view, folder)
+        box = self.class_box()
+        self.view = self.view.but(label=None if label is None else box.find(str(label)))
+        self.lay(box)
 
     def panels(self):
-        scenes = list(map(self.source.scene, self.source.pictures))
-        c = scenes[0].label(self.view)
-        scenes.sort(key=lambda scene: -scene.cams.logits[0, c].item())
+        c = self.scene().label(self.view)
+        scenes = sorted(map(self.source.scene, self.source.pictures), key=lambda scene: -scene.cams.logits[0, c].item())
         return [(_caption(scene, c, scene.name), self.view.but(label=c), scene) for scene in scenes]
+
+    def draw(self):
+        data, text = super().draw()
+        word = self.source.classes[self.scene().label(self.view)]
+        return data, f"{word} in {len(self.source.pictures)} pictures, highest score first:\n{text}"
 
 
 class Networks(Comparison):
-    def __init__(self, sources: Mapping[str, Source], picture: str, view: View, folder):
-        self.sources, first = dict(sources), next(iter(sources.values()))
-        super().__init__(view.but(picture=picture or next(iter(first.pictures), "")), [], folder)
-        self.children = [self.choice("picture", list(first.pictures)), self.class_box(lambda: first), *self.children]
-        self.update.now()
+    """The same class by several networks {name: Source} that share pictures and class names."""
+
+    def __init__(self, sources: Mapping[str, Source], view: View | None = None, folder: str | Path = "explored"):
+        self.sources = dict(sources)
+        super().__init__(next(iter(self.sources.values())), view, folder)
+        self.lay(self.choice("picture", list(self.source.pictures)), self.class_box())
 
     def panels(self):
-        scenes = {name: source.scene(self.view.picture) for name, source in self.sources.items()}
-        first = next(iter(scenes.values()))
-        wanted = first.classes[first.label(self.view)]
+        wanted = self.source.classes[self.scene().label(self.view)]
         panels = []
-        for name, scene in scenes.items():
-            if wanted not in scene.classes:
+        for name, source in self.sources.items():
+            if wanted not in source.classes:
                 raise ValueError(f"{name} has no class called {wanted!r}")
-            c = scene.classes.index(wanted)
+            c, scene = source.classes.index(wanted), source.scene(self.view.picture)
             panels.append((f"{name}: {_caption(scene, c)}", self.view.but(label=c), scene))
         return panels
-
-
-def compare_classes(source: Source, labels=(), picture="", view: View | None = None, folder="explored") -> App:
-    """Two to five classes in one picture (lecture 14:20); labels: indices or names, none: the five likeliest."""
-    return Classes(source, labels, picture, view or View(), folder)
-
-
-def compare_pictures(source: Source, label=None, view: View | None = None, folder="explored") -> App:
-    """One class in all pictures of the source, highest score first (Zhou et al., Figure 3). label: an index, a name,
-    or None for what the first picture shows. The source should keep as many pictures as it has."""
-    return Pictures(source, label, view or View(), folder)
-
-
-def compare_networks(sources: Mapping[str, Source], picture="", view: View | None = None, folder="explored") -> App:
-    """The same class by several networks {name: Source} that share pictures and class names."""
-    return Networks(sources, picture, view or View(), folder)

@@ -1,5 +1,5 @@
-"""What the widgets of this room share: a picture with a name, clickable bars, a box that knows the classes, one update
-for many events, and errors that are read instead of lost. Core ipywidgets only."""
+"""Parts of the widgets: a picture with a name, a line that is read out, clickable bars, a box that knows the classes,
+and one update for many events. Core ipywidgets only."""
 
 from __future__ import annotations
 
@@ -8,26 +8,17 @@ import base64
 import difflib
 import html
 import io
-import logging
-import os
-import tempfile
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 
 import ipywidgets as widgets
 from PIL import Image
-from traitlets import TraitError, Unicode
+from traitlets import Unicode
 
-from ..controls import sliders
 from .scene import Source, unique
-from .state import CHOICES, View
 
-__all__ = ["App", "Bars", "ClassBox", "Gallery", "Latest", "Line", "Picture", "write"]
-
-log = logging.getLogger("cam_helpers.explorer")
-WIDE = widgets.Layout(width="100%")
+__all__ = ["Bars", "ClassBox", "Gallery", "Latest", "Line", "Picture", "Rows"]
 
 
 class Picture(widgets.Image):
@@ -47,7 +38,8 @@ class Line(widgets.HTML):
     def say(self, text: str, error: bool = False) -> None:
         look = "color:#b2182b;font-weight:bold" if error else ""
         role = "alert" if error else "status"
-        self.value = f'<p role="{role}" style="margin:0;line-height:1.4;{look}">{html.escape(text)}</p>' if text else ""
+        look = "margin:0;line-height:1.4;white-space:pre-line;" + look  # a line of text is a line on the screen
+        self.value = f'<p role="{role}" style="{look}">{html.escape(text)}</p>' if text else ""
 
 
 class Latest:
@@ -78,7 +70,7 @@ class Rows(widgets.Box):
     def __init__(self, click: Callable[[int], None], **layout):
         super().__init__(layout=layout)
         self._click, self._style, self._class = click, widgets.HTML(), f"cam-{uuid.uuid4().hex[:8]}"
-        self._style.layout.display = "contents"
+        self._style.layout.display = "none"  # style sheets work unseen
         self.buttons: list[widgets.Button] = []
 
     def _fill(self, texts: Sequence[str], rules: Sequence[str], **layout) -> None:
@@ -115,8 +107,8 @@ class Gallery(Rows):
     """Clickable thumbnails with their names."""
 
     def __init__(self, source: Source, click: Callable[[str], None]):
-        super().__init__(lambda i: click(list(source.pictures)[i]), display="flex", flex_flow="row wrap")
-        self.layout.max_height, self.layout.overflow = "280px", "auto"
+        look = {"display": "flex", "flex_flow": "row wrap", "max_height": "220px", "overflow": "auto"}
+        super().__init__(lambda i: click(list(source.pictures)[i]), **look)
         self.source, self._made, self._shown = source, {}, None
 
     def show(self, chosen: str) -> None:
@@ -128,13 +120,11 @@ class Gallery(Rows):
             if self._made.setdefault(name, "") == "":
                 with suppress(ValueError, OSError):  # said in words when it is clicked
                     self._made[name] = _data_url(self.source.thumbnail(name))
-        look = "background:#eee url({}) center 4px/auto 72px no-repeat!important;color:#111!important;padding-top:74px"
-        rules = [look.format(self._made[name]) + ";line-height:20px" for name in names]
-        rules = [
-            rule + (";outline:3px solid #0b6fa4" if n == chosen else "") for rule, n in zip(rules, names, strict=True)
-        ]
+        look = "background:#eee url({}) center 4px/auto 72px no-repeat!important;color:#111!important;"
+        look += "padding:74px 0 0;line-height:20px"
+        rules = [look.format(self._made[n]) + ";outline:3px solid #0b6fa4" * (n == chosen) for n in names]
         texts = [("▸ " if name == chosen else "") + name for name in names]
-        self._fill(texts, rules, width="92px", height="98px", margin="4px")
+        self._fill(texts, rules, width="97px", height="98px", margin="4px")
 
 
 class ClassBox(widgets.Combobox):
@@ -163,131 +153,8 @@ class ClassBox(widgets.Combobox):
             return found[0]
         near = [self.names[i] for i in found[:4]] or difflib.get_close_matches(text, self.names, 3)
         hint = f": did you mean {', '.join(near)}?" if near else ", choose one from the list"
-        raise ValueError(
-            (f"{len(found)} classes are called" if found else "no class is called") + f" {text.strip()!r}{hint}"
-        )
-
-
-class App(widgets.VBox):
-    """One view, the controls that change it, the picture, its text, and a line for what went wrong."""
-
-    def __init__(self, view: View, folder: str | Path = "explored"):
-        super().__init__()
-        self.view = self._good = view
-        self.folder = Path(folder)
-        self.image, self.text, self.message = Picture(), Line(), Line()
-        self.image.layout.max_width, self.image.layout.object_fit = "100%", "contain"
-        self.update = Latest(self._update)
-        self._bound: list[tuple[widgets.Widget, Callable]] = []
-        self._syncing = False
-
-    def __repr__(self) -> str:
-        """What a reader without widgets sees in its place."""
-        return f"{type(self).__name__}: run the lesson to use this widget; the figure below shows one view of it"
-
-    def draw(self) -> tuple[bytes, str]:
-        """The picture of `self.view` and its text."""
-        raise NotImplementedError
-
-    def set(self, **changes) -> None:
-        """Change the view; picture and controls follow, or stay both where the picture cannot be drawn."""
-        self.view = self.view.but(**changes)
-        self.update()
-
-    def sync(self) -> None:
-        self._syncing = True
-        try:
-            for widget, get in self._bound:
-                widget.value = get(self.view)
-        finally:
-            self._syncing = False
-
-    def bind(self, widget, get: Callable, put: Callable):
-        """The widget shows `get(view)`; when the reader changes it, `put(value)` is called."""
-        self._bound.append((widget, get))
-        widget.observe(lambda change: None if self._syncing else self.act(put, change["new"]), "value")
-        return widget
-
-    def act(self, do: Callable, *values) -> None:
-        """Do what an event asks for: whatever goes wrong is read in the widget, and the picture stays."""
-        self.message.say("")
-        with self.reported():
-            do(*values)
-
-    def choice(self, name: str, options: Sequence | None = None) -> widgets.Dropdown:
-        box = widgets.Dropdown(options=options or CHOICES[name], description=name)
-        return self.bind(box, lambda view: getattr(view, name), lambda value: self.set(**{name: value}))
-
-    def numbers(self, *names: str) -> widgets.VBox:
-        """A number box and a slider for each, 0 to 1."""
-        panel, tracks = sliders({name: getattr(self.view, name) for name in names}, 0, 1, 0.01)
-        for name, track in zip(names, tracks, strict=True):
-            self.bind(track, lambda view, n=name: getattr(view, n), lambda value, n=name: self.set(**{n: value}))
-        return panel
-
-    def class_box(self, source: Callable[[], Source]) -> ClassBox:
-        box = ClassBox(source().classes)
-        return self.bind(
-            box,
-            lambda view: box.names[source().scene(view.picture).label(view)],
-            lambda text: self.set(label=box.find(text) if text.strip() else None, unit=None),
-        )
-
-    def save(self, name: str = "picture") -> None:
-        """The picture and its settings as `folder/name.png` and `.json`; each is there whole or not at all."""
-        name = "".join(c if c.isalnum() or c in "-_. " else "_" for c in name).strip(" .") or "picture"
-        path = self.folder / name
-        for end, data in ((".png", self.image.value), (".json", self.view.to_json().encode())):
-            write(path.with_name(name + end), data)
-        self.message.say(f"saved as {path}.png, with its settings in {path}.json")
-
-    def saver(self) -> widgets.HBox:
-        name = widgets.Text("picture", description="save as")
-        button = widgets.Button(description="save", tooltip="save the picture and its settings")
-        button.on_click(lambda _: self.act(lambda: (self.update.now(), self.save(name.value))))
-        return widgets.HBox([name, button])
-
-    @contextmanager
-    def reported(self):
-        try:
-            yield
-        except (ValueError, OSError, TraitError) as error:  # the reader's: a bad file, a name that is not there
-            if isinstance(error, OSError) and error.filename is not None:
-                error = f"{error.filename}: {error.strerror}"
-            log.info("%s", error)
-            self.message.say(str(error), error=True)
-        except Exception as error:
-            log.exception("the explorer stumbled")
-            self.message.say(f"{type(error).__name__}: {error}", error=True)
-
-    def _update(self) -> None:
-        drawn = None
-        with self.reported():
-            drawn = self.draw()
-        if drawn is None:  # back to what is still to be seen
-            self.view = self._good
-            with suppress(Exception):
-                self.sync()
-            return
-        self._good = self.view
-        self.image.show(*drawn)
-        self.text.say(drawn[1])
-        with self.reported():
-            self.sync()
-
-
-def write(path: Path, data: bytes) -> None:
-    """Under another name first, then renamed: a reader never finds half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        what = f"{len(found)} classes have" if found else "no class has"
+        raise ValueError(f"{what} {text.strip()!r} in the name{hint}")
 
 
 def _data_url(image: Image.Image) -> str:

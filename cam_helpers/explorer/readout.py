@@ -8,53 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from .parts import App
-from .render import describe, render
+from .desk import App
+from .render import describe, percent, render
 from .scene import Scene, Source
 from .state import View
 
-__all__ = ["Probe", "fit_probe", "read_out", "show_read_out"]
-
-
-@dataclass(frozen=True, eq=False)
-class Probe:
-    """One linear yes-or-no per attribute on the pooled features: weight (A,K), bias (A,)."""
-
-    names: Sequence[str]
-    weight: Tensor
-    bias: Tensor
-
-    def probabilities(self, features: Tensor) -> Tensor:
-        """features (N,K,h,w) -> (N,A)."""
-        return torch.sigmoid(features.float().mean((2, 3)) @ self.weight.T + self.bias)
-
-
-def fit_probe(features: Tensor, attributes: Tensor, names: Sequence[str]) -> Probe:
-    """Logistic regression for each attribute on features frozen and averaged over the picture.
-
-    features (N,K,h,w) or (N,K), attributes (N,A) of 0 and 1. An attribute that all pictures have, or none, is predicted
-    always, or never. Raises ValueError when the shapes do not fit.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
-    pooled = (features.float().mean((2, 3)) if features.ndim == 4 else features.float()).numpy()
-    if attributes.shape != (len(pooled), len(names)):
-        raise ValueError(f"attributes are (N,A) = {(len(pooled), len(names))}, got {tuple(attributes.shape)}")
-    scaler = StandardScaler().fit(pooled)
-    scaled, rows, biases = scaler.transform(pooled), [], []
-    for column in attributes.bool().numpy().T:
-        if column.all() or not column.any():
-            rows.append(torch.zeros(pooled.shape[1]))
-            biases.append(20.0 if column.all() else -20.0)
-            continue
-        model = LogisticRegression(max_iter=1000).fit(scaled, column)
-        row = model.coef_[0] / scaler.scale_  # back to features as they are
-        rows.append(torch.from_numpy(row).float())
-        biases.append(float(model.intercept_[0] - row @ scaler.mean_))
-    return Probe(list(names), torch.stack(rows), torch.tensor(biases))
+__all__ = ["Reader", "read_out"]
 
 
 @dataclass(frozen=True)
@@ -67,43 +27,37 @@ class ReadOut:
 
     def __str__(self) -> str:
         kind, part = ("indoor", self.indoor) if self.indoor >= 0.5 else ("outdoor", 1 - self.indoor)
-        lists = [", ".join(f"{name} ({100 * p:.0f} %)" for name, p in rows) for rows in (self.scenes, self.attributes)]
-        return f"Type: {kind} ({100 * part:.0f} %). Scenes: {lists[0]}." + (
-            f" Attributes: {lists[1]}." if lists[1] else ""
-        )
+        lists = (self.scenes, self.attributes)
+        scenes, attributes = (", ".join(f"{n.replace('_', ' ')} ({percent(p)})" for n, p in rows) for rows in lists)
+        return f"Type: {kind} ({percent(part)}).\nScenes: {scenes}.\nAttributes: {attributes or 'none'}."
 
 
-def read_out(scene: Scene, indoor: Sequence[bool], probe: Probe | None = None, count: int = 5) -> ReadOut:
-    """indoor: for each class, whether it is an indoor scene. Raises ValueError when there is not one for each."""
+def read_out(
+    scene: Scene, indoor: Sequence[bool], probe=None, attributes: Sequence[str] = (), count: int = 5
+) -> ReadOut:
+    """indoor: for each class, whether it is an indoor scene. probe: a fitted scikit-learn classifier of several labels
+    (one yes or no per attribute) on the pooled features. Raises ValueError when indoor has not one answer per class."""
     if len(indoor) != len(scene.classes):
         raise ValueError(f"indoor says yes or no for each of {len(scene.classes)} classes, got {len(indoor)}")
     inside = scene.probabilities[torch.as_tensor(indoor, dtype=torch.bool)].sum().item()
-    attributes = []
+    likely = [row for row in scene.top(count) if row[1] >= 0.01] or scene.top(1)
+    found = []
     if probe is not None:
-        p = probe.probabilities(scene.cams.features)[0]
-        best = p.topk(min(count, len(p)))
-        attributes = [
-            (probe.names[i], v) for i, v in zip(best.indices.tolist(), best.values.tolist(), strict=True) if v >= 0.5
-        ]
-    return ReadOut(inside, [(scene.classes[i], p) for i, p in scene.top(count)], attributes)
-
-
-def show_read_out(
-    source: Source, indoor: Sequence[bool], probe: Probe | None = None, folder: str | Path = "explored"
-) -> App:
-    """The read-out as a widget, with the region that informs the top scene left bright."""
-    return Reader(source, indoor, probe, folder)
+        p = probe.predict_proba(scene.cams.features.float().mean((2, 3)).numpy())[0].tolist()
+        found = sorted(zip(attributes, p, strict=True), key=lambda row: -row[1])[:count]
+    return ReadOut(inside, [(scene.classes[i], p) for i, p in likely], [row for row in found if row[1] >= 0.5])
 
 
 class Reader(App):
-    def __init__(self, source: Source, indoor: Sequence[bool], probe: Probe | None, folder: str | Path):
-        super().__init__(View(picture=next(iter(source.pictures), ""), style="dim"), folder)
-        self.source, self.indoor, self.probe = source, indoor, probe
-        asked = [self.choice("picture", list(source.pictures)), self.choice("style"), self.numbers("threshold")]
-        self.children = [*asked, self.message, self.image, self.text, self.saver()]
-        self.update.now()
+    """`read_out` as a widget, with the region that informs the top scene left bright."""
+
+    def __init__(
+        self, source: Source, indoor: Sequence[bool], probe=None, attributes=(), folder: str | Path = "explored"
+    ):
+        super().__init__(source, View(style="dim", threshold=0.4), folder)
+        self.asked = indoor, probe, attributes
+        self.lay(self.choice("picture", list(source.pictures)), self.choice("style"), under=[self.numbers("threshold")])
 
     def draw(self) -> tuple[bytes, str]:
-        scene = self.source.scene(self.view.picture)
-        said = read_out(scene, self.indoor, self.probe)
-        return render(self.view, scene), f"{said} Informative region of {describe(self.view, scene)}"
+        view, scene = self.view, self.scene()
+        return render(view, scene), f"{read_out(scene, *self.asked)}\nInformative region of {describe(view, scene)}"

@@ -22,7 +22,7 @@ from ..maps import resize
 from .scene import Scene
 from .state import View
 
-__all__ = ["describe", "draw", "identity", "montage", "png", "render"]
+__all__ = ["describe", "draw", "identity", "montage", "percent", "png", "render"]
 
 SIGNED = "RdBu_r"
 _BOX, _FAINT, _TRUE = (0, 224, 255), (150, 190, 196), (255, 255, 255)
@@ -46,28 +46,22 @@ def draw(view: View, scene: Scene, limit: float | None = None) -> Image.Image:
     heat, full, boxes = _found(view, scene)
     photo, size = scene.photo, scene.photo.size
     signed = view.style == "signed"
-    shared = limit is not None or view.scale == "shared"
-    if limit is None and view.unit is None and shared:
+    if limit is None and view.unit is None and view.scale == "shared":
         limit = scene.limit(view.weights)[signed]
-    shared = limit is not None
+    words = "own scale" if limit is None else "shared scale"
     limit = max((heat.abs() if signed else heat).max().item() if limit is None else limit, 1e-12)
     colours = SIGNED if signed else view.colours
     if view.style in ("contour", "dim"):
         mask = (full > view.threshold * full.max()) & (full.max() > 0)
-        legend = (
-            f"above {100 * view.threshold:.0f} % of the map's maximum, {max(0, full.max().item()):.3g}",
-            "",
-            "",
-            None,
-        )
         image = _masked(mask.numpy(), photo, view)
+        most = max(0, full.max().item())
+        legend = (f"above {100 * view.threshold:.0f} % of the map's maximum, {most:.3g}", "", "", None)
     else:
         if view.style == "grid":
             level = Image.fromarray(_levels(heat, 0, limit)).resize(size, Image.Resampling.NEAREST)
         else:
             level = Image.fromarray(_levels(full, -limit if signed else 0, limit))
         image = _tinted(level, scene.grey, colours, _alphas(view.style, view.opacity))
-        words = ("one scale for all classes" if view.unit is None else "") if shared else "own scale"
         legend = (words, f"{-limit if signed else 0:.3g}", f"{limit:.3g}", colours)
     pen = ImageDraw.Draw(image)
     for x1, y1, x2, y2 in _truth(view, scene):
@@ -85,10 +79,14 @@ def draw(view: View, scene: Scene, limit: float | None = None) -> Image.Image:
     return framed
 
 
-def describe(view: View, scene: Scene) -> str:
-    """What `draw` shows, in one sentence: where the map is strongest, what the box covers, how it fits the truth."""
-    c = scene.label(view)
-    name = scene.classes[c] if view.unit is None else f"unit {view.unit}"
+def percent(part: float) -> str:
+    return "<1 %" if 0 < part < 0.005 else f"{100 * part:.0f} %"
+
+
+def describe(view: View, scene: Scene, name: str = "") -> str:
+    """What `draw` shows, in one sentence: where the map is strongest, what the box covers, how it fits the truth.
+    name: what the sentence is about, the class or the unit where it is not given."""
+    name = name or (scene.classes[scene.label(view)] if view.unit is None else f"unit {view.unit}")
     _, full, boxes = _found(view, scene)
     if not len(boxes):
         return f"{name}: no evidence anywhere, the map has no positive value, so there is no box."
@@ -103,7 +101,7 @@ def describe(view: View, scene: Scene) -> str:
         parts = [f"box covers {covers}" + (f" ({others} smaller {plural} left out)" if others else "")]
     if len(truth := _truth(view, scene)):
         kept = boxes if view.rule == "all" else boxes[:1]
-        parts.append(f"IoU {box_iou(kept, torch.tensor(truth)).max().item():.2f} with the true box")
+        parts.append(f"IoU {box_iou(kept, torch.tensor(truth)).max().item():.2f} with the true box (white)")
     return f"{name}: strongest at the {place}, {', '.join(parts)}."
 
 

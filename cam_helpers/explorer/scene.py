@@ -36,10 +36,20 @@ class Scene:
     classes: Sequence[str]
     truth: tuple[Tensor, Tensor] | None = None
     _limits: dict = field(default_factory=dict, repr=False)
+    _small: dict = field(default_factory=dict, repr=False, init=False)
 
     @cached_property
     def grey(self) -> Image.Image:
         return self.photo.convert("L").convert("RGB")
+
+    def shrunk(self, side: int) -> Scene:
+        """The same with a smaller picture: `side` pixels on the longer side."""
+        if side not in self._small:
+            part = min(1.0, side / max(self.photo.size))
+            truth = self.truth and (self.truth[0], self.truth[1] * part)
+            photo = self.photo.resize([max(1, round(part * s)) for s in self.photo.size], Image.Resampling.LANCZOS)
+            self._small[side] = replace(self, photo=photo, truth=truth)
+        return self._small[side]
 
     @cached_property
     def probabilities(self) -> Tensor:

@@ -16,12 +16,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..images import PictureError, read_picture
-from .parts import App, write
-from .render import describe, draw, png
-from .scene import Source
+from .desk import App, write
+from .render import describe, draw, percent, png
+from .scene import Scene, Source
 from .state import View
 
-__all__ = ["read_frames", "watch"]
+__all__ = ["Film", "read_frames"]
 
 CURVE = 90  # pixels: the height of the score's curve
 
@@ -79,52 +79,40 @@ def _opencv(path: Path):
         yield read[1][..., ::-1]
 
 
-def watch(
-    source: Source, frames, view: View | None = None, folder: str | Path = "explored", rate: float = 8, every: int = 1
-) -> App:
+class Film(App):
     """A clip with its map, its prediction and the class's score over time.
 
-    source: the network (its own pictures are not used). frames: as in `read_frames`. rate: frames a second when played
-    and in the exported GIF. All frames share one colour scale, so that the map does not flicker.
+    source: the network (its own pictures are not used). frames: as in `read_frames`, every `every`-th. rate: frames a
+    second when played and in the exported GIF. All frames share one colour scale, so that the map does not flicker.
     """
-    return Film(source, read_frames(frames, every), view or View(), folder, rate)
 
-
-class Film(App):
-    def __init__(self, source: Source, frames: Sequence[Tensor], view: View, folder, rate: float):
-        named = {f"frame {i + 1}": frame for i, frame in enumerate(frames)}
-        self.scenes = list(tqdm(source.look(named), total=len(named), desc="frames", leave=False))
+    def __init__(self, source: Source, frames, view: View | None = None, folder: str | Path = "explored",
+                 rate: float = 8, every: int = 1):  # fmt: skip
+        super().__init__(source, (view or View()).but(picture="frame 1"), folder)
+        named = {f"frame {i + 1}": frame for i, frame in enumerate(read_frames(frames, every))}
+        count = len(named)
+        self.scenes = list(tqdm(source.look(named), total=count, desc="frames", leave=False, delay=1))
         self.logits = torch.cat([scene.cams.logits for scene in self.scenes])
         self.rate = rate
-        if not view.picture.startswith("frame "):
-            view = view.but(picture="frame 1")
-        super().__init__(view, folder)
         self.number = self.bind(
-            widgets.BoundedIntText(min=1, max=len(frames), description="frame"),
+            widgets.BoundedIntText(min=1, max=count, description="frame", layout={"width": "140px"}),
             lambda view: self.at(view) + 1,
             lambda value: self.set(picture=f"frame {value}"),
         )
-        track = widgets.IntSlider(min=1, max=len(frames), readout=False)
-        clock = widgets.Play(min=1, max=len(frames), interval=round(1000 / rate), layout={"display": "none"})
-        self.play = widgets.ToggleButton(description="play", icon="play")
+        self.number.style.description_width = "60px"
+        track = widgets.IntSlider(min=1, max=count, readout=False, layout={"flex": "1 1 80px"})
+        clock = widgets.Play(min=1, max=count, interval=round(1000 / rate), repeat=True, layout={"display": "none"})
+        self.play = widgets.ToggleButton(description="play", icon="play", layout={"width": "90px"})
         widgets.jslink((clock, "value"), (self.number, "value"))  # in the browser: it goes on while the kernel draws
         widgets.jslink((self.number, "value"), (track, "value"))
         widgets.jslink((self.play, "value"), (clock, "playing"))  # Play's own buttons have no names
-        export = widgets.Button(description="export GIF")
-        export.on_click(lambda _: self.act(self.export))
+        self.search = self.class_box()
         moves = widgets.HBox([self.number, track, self.play, clock])
-        self.search = self.class_box(lambda: _Clip(source.classes, self.scenes))
-        self.follow = self.bind(
-            widgets.Checkbox(description="follow the prediction", indent=False),
-            lambda view: view.label is None,
-            lambda on: self.set(label=None if on else self.scenes[self.at(self.view)].label(self.view)),
-        )
-        look = widgets.Box(
-            [self.choice(name) for name in ("style", "colours", "rule")], layout={"flex_flow": "row wrap"}
-        )
-        asked = [moves, self.search, self.follow, look, self.numbers("opacity", "threshold")]
-        self.children = [*asked, self.message, self.image, self.text, widgets.HBox([self.saver(), export])]
-        self.update.now()
+        look = [self.choices("style", "colours", "rule"), self.numbers("threshold", "opacity")]
+        self.lay(moves, self.search, self.follower(), *look, self.button("export GIF", self.export))
+
+    def scene(self) -> Scene:
+        return self.scenes[self.at(self.view)]
 
     def at(self, view: View) -> int:
         number = view.picture.removeprefix("frame ")
@@ -148,10 +136,8 @@ class Film(App):
         i = self.at(self.view)
         scene = self.scenes[i]
         (best, part), c = scene.top(1)[0], scene.label(self.view)
-        said = (
-            f"predicted {scene.classes[best]}, {100 * part:.0f} %; score of {scene.classes[c]} {self.logits[i, c]:.2f}."
-        )
-        return png(self.frame(i)), f"Frame {i + 1} of {len(self.scenes)}: {said} {describe(self.view, scene)}"
+        said = f"predicted {scene.classes[best]}, {percent(part)}; score of {scene.classes[c]} {self.logits[i, c]:.2f}."
+        return png(self.frame(i)), f"Frame {i + 1} of {len(self.scenes)}: {said}\n{describe(self.view, scene)}"
 
     def export(self, name: str = "clip.gif") -> Path:
         """All frames as they are shown, as an animated GIF in the folder -> its path."""
@@ -178,16 +164,6 @@ class Film(App):
         pen.line(points, fill="#0b6fa4", width=2)
         pen.text((4, 1), f"score of {self.scenes[0].classes[c]} over time, {low:.2f} to {high:.2f}", "black")
         return strip
-
-
-class _Clip:
-    """The frames under the two names by which a class box asks a source."""
-
-    def __init__(self, classes: Sequence[str], scenes: Sequence):
-        self.classes, self.scenes = classes, scenes
-
-    def scene(self, name: str):
-        return next(scene for scene in self.scenes if scene.name == name)
 
 
 def _across(i: int, count: int, width: int) -> int:

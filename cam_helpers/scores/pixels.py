@@ -65,7 +65,7 @@ class PixelCurve(Accumulator):
         for name, other in (("masks", masks), ("ignore", ignore)):
             if other is not None and other.shape != maps.shape:
                 raise ValueError(f"{name} must be (N,H,W) as maps, got {tuple(other.shape)} and {tuple(maps.shape)}")
-        heat = maps.detach() if maps.dtype == torch.float64 else maps.detach().float()
+        heat = maps.detach().double()  # as the common protocol does
         heat = heat - heat.amin((1, 2), keepdim=True)
         peak = heat.amax((1, 2), keepdim=True)
         heat = (heat / peak.where(peak > 0, 1)).cpu().numpy()

@@ -63,9 +63,10 @@ class BoxSweep(Accumulator):
     rule        "largest": the box of the largest region; "all": of any region.
     normalize   "max" or "minmax", see `boxes_from_maps`.
     protocol    "course": boxes exactly as `boxes_from_maps` makes them; where there is none the picture is missed.
-                "wsol": clovaai/wsolevaluation, number for number. It cuts maps (in float32) to whole numbers 0–255 and
-                thresholds to whole parts of their maximum. Its largest region has the largest area inside the line
-                through the centres of its edge pixels, holes filled; of equal ones it takes the last in reading order.
+                "wsol": clovaai/wsolevaluation, number for number on the same maps at the pictures' size (it resizes
+                bicubically). It cuts maps to whole numbers 0–255 and thresholds to whole parts of their maximum. Its
+                largest region has the largest area inside the line through the centres of its edge pixels, holes
+                filled; of equal ones it takes the last in reading order.
                 With "all" the outlines of holes are boxes too. A box ends one pixel late, except at the picture's right
                 and lower edges; no box is the first pixel. Both corners of a box belong to it: hand over gt_boxes with
                 the numbers of the annotation files (there scaled to 224 pixels and cut, `int(x * 224 / width)`).
@@ -143,7 +144,7 @@ class BoxSweep(Accumulator):
         return np.searchsorted(self.grid * peak.item() if peak > 0 else [np.inf], heat).astype(np.int32)
 
     def _wsol_levels(self, heat: Tensor) -> np.ndarray:
-        heat = heat.detach().float().cpu().numpy()
+        heat = heat.detach().double().cpu().numpy()  # there, too: single precision puts a few pixels on another level
         heat = heat - heat.min() if self.normalize == "minmax" else heat.clip(0)
         grey = (heat / (heat.max() or 1) * 255).astype(np.uint8)
         return np.searchsorted((self.grid * grey.max()).astype(int), grey).astype(np.int32)

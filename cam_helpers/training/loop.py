@@ -141,7 +141,8 @@ def fit(
 def interrupts() -> Iterator[list]:
     """Filled by the first Ctrl-C, which may come in the middle of a step, when no state is whole; the second stops."""
     asked, usual = [], signal.getsignal(signal.SIGINT) or signal.default_int_handler
-    if threading.current_thread() is not threading.main_thread():  # only the main one hears of it
+    deaf = usual is signal.SIG_IGN  # a job in a shell's background, which Ctrl-C is not meant for
+    if deaf or threading.current_thread() is not threading.main_thread():  # only the main one hears of it
         yield asked
         return
 

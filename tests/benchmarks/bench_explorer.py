@@ -60,7 +60,7 @@ def main(repeats: int = 31) -> int:
         milliseconds, ratio = measure(bare, event, repeats)
         worst = max(worst, ratio)
         print(f"{name:<12} {milliseconds:6.0f} ms   {ratio:.2f}", flush=True)
-    print(f"the slowest kind of event costs {worst:.2f} of a bare PNG, the limit is {LIMIT}")
+    print(f"the slowest kind of event costs {worst:.2f} of a bare PNG, the limit is {LIMIT}; the goal is 50 ms")
     return int(worst > LIMIT)
 
 

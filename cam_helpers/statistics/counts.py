@@ -1,0 +1,157 @@
+"""The counts: what objects a scene holds, and what the scene's map does on them, with a bootstrap beside them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..maps import resize
+
+MEASURES = ("frequency", "overlap", "lift", "by_weight")
+
+
+class SceneStatistics:
+    """Counts of objects and of what the scenes' maps do on them, picture after picture; parts can be merged.
+
+    frequency   share of the scene's pictures that hold the object
+    overlap     share of the top-activation region that is the object's, mean over the pictures that have a region
+    lift        overlap, divided by what a region laid anywhere would have: the object's share of those pictures' area
+    by_weight   Σ_k w_k^c (mean of f_k on the object − mean of f_k elsewhere): the weights of the scene's class, each
+                with what its unit does on the object. It is the mean of the signed map on the object minus its mean
+                elsewhere, in units of the class score; mean over the pictures that hold the object and something else
+
+    All are tables, a row per scene and a column per object; NaN where nothing was seen. threshold: the region is where
+    the map is above this share of its maximum (rule="max"; without positive values there is none), or this share of
+    the pixels, the hottest (rule="area"). The spread comes from `replicates` Poisson bootstraps: each picture counts
+    0, 1, 2 … times in each of them, dice thrown from `seed` and the picture's key, so that it needs no second pass.
+    Zhou et al., section 4.1 and Figure 9; lecture 46 from 17:17.
+    """
+
+    def __init__(self, scene_names, object_names, threshold=0.2, rule="max", replicates=200, seed=0):
+        if not 0 < threshold < 1 or rule not in ("max", "area"):
+            raise ValueError(f"threshold is between 0 and 1, rule 'max' or 'area', got {threshold} and {rule!r}")
+        self.scene_names, self.object_names = list(scene_names), list(object_names)
+        self.threshold, self.rule, self.replicates, self.seed = threshold, rule, replicates, seed
+        size = 1 + replicates, len(self.scene_names), len(self.object_names)  # the first is the pictures as they are
+        self.sums = torch.zeros(*size, 5, dtype=torch.double)  # of _on_objects
+        self.pictures = torch.zeros(*size[:2], 2, dtype=torch.double)  # all; those with a region
+        self.count = 0
+
+    def update(self, maps: Tensor, kinds: Tensor, labels: Tensor, keys: Tensor | None = None) -> SceneStatistics:
+        """maps (N,h,w): of each picture's own scene, signed; kinds (N,H,W): index of the object at each pixel, -1 none;
+        labels (N,): the scenes. keys (N,): a number of its own for every picture (None: 0, 1 … in the order they
+        come); give them when parts will be merged. Maps are resized to the pixels. Raises ValueError for other forms.
+        """
+        n = len(maps)
+        keys = torch.arange(self.count, self.count + n) if keys is None else keys
+        if maps.ndim != 3 or kinds.ndim != 3 or not n == len(kinds) == len(labels) == len(keys):
+            shapes = ", ".join(str(tuple(x.shape)) for x in (maps, kinds, labels, keys))
+            raise ValueError(f"maps (N,h,w), kinds (N,H,W), labels (N,), keys (N,), got {shapes}")
+        for what, index, names in (("kinds", kinds, self.object_names), ("labels", labels, self.scene_names)):
+            if n and not -(what == "kinds") <= index.min() <= index.max() < len(names):
+                raise ValueError(f"{what} go up to {len(names) - 1}, got {int(index.min())} to {int(index.max())}")
+        if not n:
+            return self
+        values, region = self._on_objects(maps, kinds.to(maps.device))
+        dice = [np.random.default_rng((self.seed, key)).poisson(1, self.replicates) for key in keys.tolist()]
+        weight = F.pad(torch.from_numpy(np.array(dice)).double(), (1, 0), value=1.0)
+        both, labels = torch.stack((torch.ones_like(region), region), 1), labels.cpu()
+        for scene in labels.unique():
+            here = labels == scene
+            self.sums[:, scene] += torch.einsum("nr,nof->rof", weight[here], values[here])
+            self.pictures[:, scene] += weight[here].T @ both[here]
+        self.count += n
+        return self
+
+    def _on_objects(self, maps: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
+        """-> (N,O,5): is it there, share of the region, share of the area, by weight, does that count; (N,): region?"""
+        heat = resize(maps[:, None].float(), kinds.shape[1:]).flatten(1)
+        pixels, where = heat.shape[1], kinds.flatten(1).long() + 1
+        if self.rule == "max":
+            peak = heat.amax(1, keepdim=True)
+            top = (heat > self.threshold * peak) & (peak > 0)
+        else:
+            top = heat >= heat.topk(max(1, round(self.threshold * pixels)), 1).values[:, -1:]
+
+        def per_object(values: Tensor) -> Tensor:
+            sums = torch.zeros(len(heat), len(self.object_names) + 1, dtype=torch.double, device=heat.device)
+            return sums.scatter_add_(1, where, values.double())[:, 1:].cpu()
+
+        area, inside, both = per_object(torch.ones_like(heat)), per_object(heat), per_object(top)
+        whole, region = heat.double().sum(1, keepdim=True).cpu(), top.sum(1, keepdim=True).double().cpu()
+        counts = (area > 0) & (area < pixels)
+        apart = inside / area.clamp_min(1) - (whole - inside) / (pixels - area).clamp_min(1)
+        shares = both / region.clamp_min(1), area / pixels * (region > 0)
+        values = torch.stack([(area > 0).double(), *shares, apart * counts, counts.double()], 2)
+        return values, (region > 0).double()[:, 0]
+
+    def merge(self, other: SceneStatistics) -> SceneStatistics:
+        """Add the pictures of another one, from another process perhaps. Raises ValueError if it counts otherwise."""
+        for name in ("scene_names", "object_names", "threshold", "rule", "replicates", "seed"):
+            if getattr(self, name) != getattr(other, name):
+                raise ValueError(f"cannot merge: {name} differs, {getattr(self, name)!r} and {getattr(other, name)!r}")
+        self.sums, self.pictures = self.sums + other.sums, self.pictures + other.pictures
+        self.count += other.count
+        return self
+
+    def values(self, by: str) -> np.ndarray:
+        """(1 + replicates, scenes, objects): a measure of the pictures as they are, then of each bootstrap."""
+        if by not in MEASURES:
+            raise ValueError(f"by is one of {', '.join(MEASURES)}, got {by!r}")
+        there, region, area, apart, counts = self.sums.numpy().transpose(3, 0, 1, 2)
+        every, with_region = self.pictures.numpy()[..., None].transpose(2, 0, 1, 3)
+        measures = (there, every), (region, with_region), (region, area), (apart, counts)
+        above, below = measures[MEASURES.index(by)]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return above / np.broadcast_to(below, above.shape)
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        if name not in MEASURES:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self._table(self.values(name)[0])
+
+    def _table(self, values: np.ndarray) -> pd.DataFrame:
+        return pd.DataFrame(values, self.scene_names, self.object_names)
+
+    def interval(self, by: str, level: float = 0.95) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """-> tables of the lower and the upper end: what the measure might be on other pictures of the same kind."""
+        drawn = self.values(by)[1:]
+        low, high = ends(drawn.reshape(len(drawn), drawn.shape[1] * drawn.shape[2]), level)
+        return self._table(low.reshape(drawn.shape[1:])), self._table(high.reshape(drawn.shape[1:]))
+
+    def table(self, level: float = 0.95) -> pd.DataFrame:
+        """One row per scene and object that were seen together: pictures, and each measure with its interval."""
+        pairs = pd.MultiIndex.from_product((self.scene_names, self.object_names), names=["scene", "object"])
+        rows = pd.DataFrame({"pictures": self.sums[0, ..., 0].flatten().long().numpy()}, pairs)
+        for by in MEASURES:
+            parts = getattr(self, by), *self.interval(by, level)
+            rows[[by, f"{by}_low", f"{by}_high"]] = np.stack([part.to_numpy().ravel() for part in parts], 1)
+        return rows[rows["pictures"] > 0].reset_index()
+
+    def top(self, scene: str, n: int = 6, by: str = "lift", least: int = 5) -> pd.DataFrame:
+        """The n objects of a scene that stand highest, of those in `least` pictures or more. Columns: `table`."""
+        if scene not in self.scene_names:
+            raise ValueError(f"there is no scene {scene!r}; there are {', '.join(self.scene_names)}")
+        self.values(by)  # which knows what `by` may be
+        rows = self.table()
+        rows = rows[(rows["scene"] == scene) & (rows["pictures"] >= least)]
+        return rows.sort_values(by, ascending=False, kind="stable").head(n).set_index("object").drop(columns="scene")
+
+    def to_csv(self, path: str | os.PathLike) -> Path:
+        """Write `table()`, whole or not at all."""
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        self.table().to_csv(temporary, index=False)
+        os.replace(temporary, path)
+        return path
+
+
+def ends(drawn: np.ndarray, level: float) -> np.ndarray:
+    """(R,M) -> (2,M): percentiles, without what is NaN."""
+    return pd.DataFrame(drawn).quantile([(1 - level) / 2, (1 + level) / 2]).to_numpy()

@@ -1,0 +1,96 @@
+"""Network dissection: name each unit by the object or part that it overlaps best (Bau et al., CVPR 2017)."""
+
+from __future__ import annotations
+
+from math import floor
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
+
+from ..maps import CamModel, resize
+from ..probes import batches
+from ..statistics import Annotated
+
+
+def activation_thresholds(model: CamModel | nn.Module, images: Tensor | Dataset, quantile=0.005, batch=64) -> Tensor:
+    """(K,): what each unit exceeds at a share `quantile` of all places of all pictures, at most; exact.
+
+    images: a tensor or Dataset, see `probes.batches`. One pass that keeps the highest values only.
+    """
+    if not 0 < quantile < 1:
+        raise ValueError(f"quantile is a share of all places, between 0 and 1, got {quantile}")
+    cams, best = model if isinstance(model, CamModel) else CamModel(model), None
+    device = next(cams.model.parameters(), torch.empty(0)).device
+    for part in tqdm(batches(images, batch), total=-(-len(images) // batch), leave=False):
+        features = cams(part.to(device)).features.float()
+        keep = floor(quantile * len(images) * features[0, 0].numel() + 1e-9) + 1
+        values = features.transpose(0, 1).flatten(1)
+        values = values if best is None else torch.cat((best, values), 1)
+        best = values.topk(min(keep, values.shape[1]), 1).values
+    if best is None:
+        raise ValueError("there are no pictures")
+    return best[:, -1]
+
+
+class Dissection:
+    """How well each unit's active region agrees with each concept, counted over a whole set; parts can be merged.
+
+    iou: a table, units × concepts: pixels in both, divided by pixels in either, of all pictures together. A unit is
+    active where its map, resized bilinearly to the labels, is above its threshold (K,), see `activation_thresholds`.
+    """
+
+    def __init__(self, thresholds: Tensor, names):
+        self.thresholds, self.names = thresholds.cpu(), list(names)
+        self.both = torch.zeros(len(self.names) + 1, len(thresholds), dtype=torch.double)  # the last: no concept
+        self.active, self.concept = torch.zeros(len(thresholds)).double(), torch.zeros(len(self.names) + 1).double()
+
+    def update(self, features: Tensor, layers: Tensor) -> Dissection:
+        """features (N,K,h,w); layers long (N,L,H,W): the concept at each pixel, an index into names or -1, in each of
+        L layers (objects, parts), none of which holds a concept of another."""
+        for maps, kinds in zip(features, layers, strict=True):  # one by one: at full size they take much memory
+            active = resize(maps[None].float().cpu(), kinds.shape[1:])[0] > self.thresholds[:, None, None]
+            active = active.flatten(1).T.double()
+            self.active += active.sum(0)
+            for layer in kinds.flatten(1) % (len(self.names) + 1):  # -1 becomes the last
+                self.both.index_add_(0, layer, active)
+                self.concept += torch.bincount(layer, minlength=len(self.concept))
+        return self
+
+    def merge(self, other: Dissection) -> Dissection:
+        """Add the pictures of another one. Raises ValueError if its thresholds or names differ."""
+        if self.names != other.names or not torch.equal(self.thresholds, other.thresholds):
+            raise ValueError("cannot merge: the thresholds or the names of the concepts differ")
+        for name in ("both", "active", "concept"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
+
+    @property
+    def iou(self) -> pd.DataFrame:
+        both, concept = self.both[:-1].T, self.concept[:-1]
+        either = self.active[:, None] + concept - both
+        return pd.DataFrame((both / either.clamp_min(1)).numpy(), columns=self.names)
+
+    def best(self, bar: float = 0.04) -> pd.DataFrame:
+        """A row per unit: concept, iou, detector (is the iou above the bar? Bau et al. take 0.04)."""
+        iou = self.iou
+        found = pd.DataFrame({"concept": iou.idxmax(axis=1), "iou": iou.max(axis=1)}).rename_axis("unit")
+        return found.assign(detector=found["iou"] > bar)
+
+    def detectors(self, bar: float = 0.04) -> int:
+        """How many different concepts have a unit of their own."""
+        found = self.best(bar)
+        return found.loc[found["detector"], "concept"].nunique()
+
+
+def dissect(model: CamModel | nn.Module, data, quantile=0.005, parts=True, prepare=None, batch=64) -> Dissection:
+    """Dissect the features that enter the pooling, in two passes. data: the world's, or ADE20K, see `Annotated`."""
+    cams = model if isinstance(model, CamModel) else CamModel(model)
+    pictures = Annotated(data, None, prepare, parts)
+    found = Dissection(activation_thresholds(cams, pictures, quantile, batch), pictures.names)
+    device = next(cams.model.parameters(), torch.empty(0)).device
+    for images, layers, _, _ in tqdm(DataLoader(pictures, batch), leave=False):
+        found.update(cams(images.to(device)).features, layers)
+    return found

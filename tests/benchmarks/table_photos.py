@@ -1,0 +1,105 @@
+"""Boxes on ILSVRC photos, with two small networks: one table, every method through the same boxes and normalisation.
+
+    CAM_TEST_DATA=folder python tests/benchmarks/table_photos.py [pictures]
+
+MobileNetV2 and SqueezeNet 1.1, pretrained, on the pictures of `imagenet_val260` (lesson 05), 224 and 320 pixels wide,
+strided and dilated: GT-known accuracy at the paper's 20 % of the maximum, and MaxBoxAcc, with 95 % bootstrap intervals
+over pictures and paired differences. Grad-CAM (captum) and torchcam on the same pictures. In theory both are the class
+activation map times a positive number. So torchcam has the same boxes; Grad-CAM cuts negative evidence to zero before
+the map is enlarged, which moves the edge of a few boxes. (In SqueezeNet that number is the part of the places where the
+class score is above zero: where there are none, Grad-CAM has no map.) A quarter of an hour.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch.nn.functional import interpolate
+from torchcam.methods import CAM
+from torchvision.transforms import v2
+
+from cam_helpers import CamModel, boxes_from_maps, datasets, networks, saliency, scores
+
+THRESHOLDS = 50  # of the maximum, for MaxBoxAcc
+HEADS = {"mobilenet_v2": "classifier.1", "squeezenet1_1": "classifier.1"}
+STRIDES = {"mobilenet_v2": (32, 16), "squeezenet1_1": (16, 8)}
+
+
+def torchcam(network, name, images, classes):
+    with torch.no_grad(), CAM(network, "features", HEADS[name]) as extractor:
+        return extractor(classes.tolist(), network(images), normalized=False)[0]
+
+
+def methods(network, name, images, classes):
+    """-> method: maps (N,h,w)"""
+    model, found = CamModel(network), {"CAM": [], "Grad-CAM": [], "torchcam": []}
+    for x, c in zip(images.split(20), classes.split(20), strict=True):
+        found["CAM"].append(model(x).maps(c)[:, 0])
+        found["Grad-CAM"].append(saliency.grad_cam(network, x, c))
+        found["torchcam"].append(torchcam(network, name, x, c))
+    return {method: torch.cat(parts) for method, parts in found.items()}
+
+
+def judge(maps, truth):
+    return [
+        scores.gt_known_accuracy(maps, truth),
+        scores.max_box_acc(maps, truth, thresholds=THRESHOLDS, normalize="max"),
+    ]
+
+
+def percent(score):
+    low, high = (100 * end for end in score.interval())
+    return f"{100 * score:5.1f} ({low:.1f} to {high:.1f})"
+
+
+def points(a, b):
+    return "{:+5.1f} ({:+.1f} to {:+.1f})".format(*(100 * x for x in scores.paired_difference(a, b)))
+
+
+def row(name, judged, base=None, centre=None, note=""):
+    cells = [f"{percent(judged[0]):<21} {percent(judged[1]):<21} {judged[1].threshold:4.0%}"]
+    for other in (base, centre):
+        cells.append(
+            " ".join(f"{points(*pair):<22}" for pair in zip(judged, other, strict=True)) if other else " " * 45
+        )
+    print(f"{name:<31} " + "  ".join(cells) + note, flush=True)
+
+
+def main(n: int | None = None) -> None:
+    folder = Path(os.environ.get("CAM_TEST_DATA") or "nowhere") / "imagenet_val260"
+    if not (folder / "boxes.csv").is_file():
+        print("No ILSVRC pictures: CAM_TEST_DATA names no folder that holds imagenet_val260.")
+        return
+    photos = datasets.open("ilsvrc_csv", folder, check=False, n=n)
+    pictures, truth = torch.stack(list(photos.images)), list(photos.boxes)
+    size = tuple(pictures.shape[2:])
+    fixed = judge(scores.centred_box(len(photos), size), truth)
+    print(f"{len(photos)} photos, {sum(map(len, truth))} boxes; per cent, 95 % intervals; pairs: at 20 %, MaxBoxAcc")
+    heads = ("at 20 %", "MaxBoxAcc", "at", "− strided at 224", "", "− fixed box")
+    print(" " * 31 + " {:<21} {:<21} {:>4}  {:<22} {:<22}  {:<22}".format(*heads))
+    row("fixed box in the middle", fixed)
+    row("Gaussian in the middle", judge(scores.centred_gaussian(len(photos), size), truth), None, fixed)
+    for name, strides in STRIDES.items():
+        network, weights = networks.pretrained(name)
+        prepare, base = v2.Normalize(weights.transforms().mean, weights.transforms().std), None
+        for side in (224, 320):
+            images = prepare(v2.functional.resize(pictures, [side, side]) / 255)
+            for stride in strides:
+                judged, boxed = {}, {}
+                for method, maps in methods(networks.dilate(network, stride), name, images, photos.labels).items():
+                    large = interpolate(maps[:, None].double(), size, mode="bilinear")[:, 0]
+                    judged[method], boxed[method] = judge(large, truth), boxes_from_maps(large)
+                    places = maps.shape[1]
+                base = base or judged["CAM"]
+                for method, found in judged.items():
+                    same = sum(map(torch.equal, boxed[method], boxed["CAM"]))
+                    note = "" if method == "CAM" else f"  the same box on {same}"
+                    title = (
+                        f"{name.split('1_')[0]} {side} px, {places}×{places}" if method == "CAM" else f"    {method}"
+                    )
+                    row(title, found, base if method == "CAM" else judged["CAM"], fixed, note)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

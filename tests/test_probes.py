@@ -1,0 +1,230 @@
+"""Probes: the decision value is the mean of the map plus the bias, and what cannot be learnt is said."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from tiny_networks import Tiny, pictures, tiny_network
+from torch.utils.data import DataLoader, TensorDataset
+from torchvision import models
+
+from cam_helpers import CamModel, gap_network
+from cam_helpers.probes import LinearProbe, batches, gap_features, layer_features
+
+
+def planted(n=60, units=6, classes=3, seed=0, several=False):
+    """Features (n,units,3,4) in which unit c tells class c, with an offset, at unlike scales."""
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % classes
+    told = torch.nn.functional.one_hot(labels, units).float()
+    if several:
+        told[:, :classes] = torch.rand(n, classes, generator=random).round()
+        labels = told[:, :classes].long()
+    maps = 2 * told[:, :, None, None] + torch.randn(n, units, 3, 4, generator=random)
+    return (7 + maps) * torch.logspace(-2, 1, units)[:, None, None], labels
+
+
+# -- features ---------------------------------------------------------------------------------------------------------
+
+
+def test_features_are_the_means_of_the_maps_whatever_gives_the_pictures():
+    network, images = tiny_network(), pictures(7, 16)
+    expected = CamModel(network)(images).features.mean((2, 3))
+    labelled = TensorDataset(images, torch.arange(7))
+    for given_as in (images, labelled, DataLoader(labelled, 3), TensorDataset(images), iter(images.split(2))):
+        found = gap_features(network, given_as, batch=2)
+        assert found.dtype == torch.float32 and found.device.type == "cpu"
+        torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(gap_features(CamModel(network), images), expected)
+    with torch.no_grad():
+        torch.testing.assert_close(network.head(gap_features(network, images)), network(images))
+
+
+def test_the_world_gives_its_pictures():
+    class World:
+        images = torch.randint(0, 256, (5, 3, 48, 48), dtype=torch.uint8)
+
+    assert [len(part) for part in batches(World(), 2)] == [2, 2, 1]
+    assert gap_features(gap_network("course", 3), World(), 2).shape == (5, 128)
+
+
+def test_a_layer_of_a_network_without_maps():
+    torch.manual_seed(0)
+    network = gap_network("course_dense", 4)
+    images = torch.randint(0, 256, (5, 3, 48, 48), dtype=torch.uint8)
+    found = layer_features(network, images, "dense", batch=2)
+    assert found.shape == (5, 128) and network.training, "the mode is left as it was"
+    network.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(network.head(found), network(images))
+        trunk = network.trunk(images).mean((2, 3))
+    torch.testing.assert_close(layer_features(network, images, "trunk"), trunk)
+    inside = network.trunk.conv1.norm(network.trunk.conv1.conv(network.trunk.pixels(images))).detach().mean((2, 3))
+    torch.testing.assert_close(layer_features(network, images, "trunk.conv1.norm"), inside)  # the ReLU is in place
+    assert not network.dense._forward_hooks and not network.trunk._forward_hooks
+    with pytest.raises(ValueError, match=r"no layer 'fc7'; it has trunk, pool, flatten, dense, head"):
+        layer_features(network, images, "fc7")
+
+
+@pytest.mark.parametrize(
+    ("given_as", "error", "text"),
+    [
+        (3, TypeError, "got int"),
+        ([torch.zeros(3, 8, 8)], ValueError, r"\(n,3,H,W\), got \(3, 8, 8\)"),
+        (["a.jpg"], ValueError, "got str"),
+        ([], ValueError, "there are no pictures"),
+    ],
+)
+def test_pictures_of_another_form(given_as, error, text):
+    with pytest.raises(error, match=text):
+        gap_features(tiny_network(), given_as)
+
+
+def test_pictures_of_unlike_sizes():
+    class Unlike(torch.utils.data.Dataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return torch.zeros(3, 8, 8 + index), 0
+
+    with pytest.raises(ValueError, match=r"different sizes.* resize them"):
+        gap_features(tiny_network(), Unlike())
+
+
+def test_a_layer_that_is_used_twice_or_gives_something_else():
+    network = Tiny(lambda net, f: net.head(net.twice(net.twice(f)).mean((2, 3))), twice=torch.nn.ReLU()).eval()
+    with pytest.raises(ValueError, match="'twice' does not give one tensor"):
+        layer_features(network, pictures(2, 8), "twice")
+
+
+# -- the probe --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("classes", "several"), [(2, False), (3, False), (3, True)])
+def test_the_decision_value_is_the_mean_of_the_map_plus_the_bias(classes, several):
+    features, labels = planted(classes=classes, several=several)
+    probe = LinearProbe().fit(features.mean((2, 3)), labels)
+    decision = probe.decision(features)
+    assert decision.shape == (60, classes) and probe.weight.shape == (classes, 6) and probe.bias.shape == (classes,)
+    rebuilt = probe.maps(features).mean((2, 3)) + probe.bias
+    assert (rebuilt - decision).abs().max() <= 1e-4 * decision.abs().max()
+    assert probe.cams(features).identity_error() < 1e-4
+    torch.testing.assert_close(decision, probe.decision(features.mean((2, 3))))
+    assert (probe.predict(features) == labels).float().mean() > 0.9
+    assert probe.maps(features, [1], (6, 8)).shape == (60, 1, 6, 8)
+    if not several:  # one class a picture, as everywhere else
+        torch.testing.assert_close(probe.maps(features, labels)[3, 0], probe.maps(features)[3, labels[3]])
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**16), offset=st.floats(-20, 20), scale=st.floats(0.01, 100))
+def test_the_weights_are_scikit_learns_with_the_scaling_folded_in(seed, offset, scale):
+    features, labels = planted(40, 5, 3, seed)
+    x = offset + scale * features.mean((2, 3))
+    theirs = make_pipeline(StandardScaler(), LinearSVC(C=0.1, dual=False, random_state=0)).fit(x.double(), labels)
+    ours = LinearProbe(costs=[0.1]).fit(x, labels).decision(x)
+    expected = theirs.decision_function(x.double())
+    assert np.abs(ours.numpy() - expected).max() < 1e-4 * np.abs(expected).max() + 1e-3 * abs(offset) / scale
+
+
+def test_two_classes_have_a_row_each_and_labels_need_not_begin_at_zero():
+    features, labels = planted(classes=2)
+    probe = LinearProbe().fit(features, 3 + 4 * labels)
+    assert probe.classes.tolist() == [3, 7] and set(probe.predict(features).tolist()) == {3, 7}
+    torch.testing.assert_close(probe.weight[0], -probe.weight[1])
+    yes = LinearProbe().fit(features, labels.bool())
+    torch.testing.assert_close(yes.weight, probe.weight)
+    assert yes.classes.tolist() == [0, 1]
+
+
+def test_the_cost_is_chosen_where_it_predicts_best_and_always_the_same():
+    """Thirty units, of which one tells a little. Shuffled labels do not teach anything."""
+    random = torch.Generator().manual_seed(0)
+    labels = torch.arange(80) % 2
+    x = torch.randn(80, 30, generator=random)
+    x[:, 0] += 1.5 * labels
+    probes = [LinearProbe().fit(x, labels) for _ in range(2)]
+    assert torch.equal(probes[0].weight, probes[1].weight)
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    scores = {
+        c: cross_val_score(make_pipeline(StandardScaler(), LinearSVC(C=c, dual=False)), x, labels, cv=folds).mean()
+        for c in (0.001, 0.01, 0.1, 1.0)
+    }
+    assert scores[probes[0].costs.item()] == max(scores.values()) > min(scores.values())
+    held = torch.randn(400, 30, generator=random)
+    truth = torch.arange(400) % 2
+    held[:, 0] += 1.5 * truth
+    shuffled = LinearProbe().fit(x, labels[torch.randperm(80, generator=random)])
+    assert (probes[0].predict(held) == truth).float().mean() > 0.65
+    assert abs((shuffled.predict(held) == truth).float().mean() - 0.5) < 0.1
+
+
+def test_a_dead_unit_has_no_weight():
+    features, labels = planted()
+    features[:, 5] = 0
+    assert LinearProbe().fit(features, labels).weight[:, 5].abs().max() == 0
+
+
+def test_with_logistic_regression_decisions_become_probabilities():
+    features, labels = planted(several=True)
+    x = features.mean((2, 3))
+    probe = LinearProbe(LogisticRegression(max_iter=1000), costs=[1.0]).fit(x, labels)
+    scaled = StandardScaler().fit_transform(x.double())
+    expected = LogisticRegression(max_iter=1000).fit(scaled, labels[:, 1]).predict_proba(scaled)[:, 1]
+    np.testing.assert_allclose(torch.sigmoid(probe.decision(x))[:, 1], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda x, y: (x, y * 0), "labels: only 0, and a probe tells two classes apart: add pictures"),
+        (
+            lambda x, y: (x, y.clone().index_fill_(0, torch.arange(58), 0)),
+            r"labels: 1 of class 1, too few for 5 folds: add",
+        ),
+        (lambda x, y: (x[:, :, 0, 0] * 0 + 3, y), "all pictures have the same features"),
+        (lambda x, y: (x / 0, y), "NaN or infinite"),
+        (lambda x, y: (x, y[:5]), r"got \(60, 6\) and \(5,\)"),
+        (lambda x, y: (x, y.float()), "whole numbers, got float32"),
+        (lambda x, y: (x, torch.stack((y, 2 * y), 1)), "0 or 1 for every picture"),
+        (lambda x, y: (x, torch.stack((y > 0, y > 5), 1)), "column 1 of the labels: only 0"),
+        (lambda x, y: (x[:0], y[:0]), "nothing"),
+    ],
+)
+def test_what_cannot_be_learnt_is_said(change, text):
+    with pytest.raises(ValueError, match=text):
+        LinearProbe().fit(*change(*planted(classes=2)))
+
+
+def test_before_fit_there_is_nothing_to_ask():
+    with pytest.raises(NotFittedError, match="fit"):
+        LinearProbe().decision(torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize("name", ["objects-gap", "objects-nin"])
+def test_a_probe_on_a_shipped_trunk_has_exact_maps(name):
+    from cam_helpers.networks import load_checkpoint
+
+    network, _ = load_checkpoint(name)
+    images = torch.randint(0, 256, (24, 3, 64, 64), dtype=torch.uint8)
+    images[::2] //= 3
+    probe = LinearProbe().fit(gap_features(network, images), torch.arange(24) % 2)
+    assert probe.cams(CamModel(network)(images).features).identity_error() < 1e-4
+
+
+def test_a_probe_on_a_network_of_torchvision():
+    torch.manual_seed(0)
+    network, images = models.resnet18().eval(), pictures(12, 64)
+    images[::2] *= 0.2
+    features = CamModel(network)(images).features
+    probe = LinearProbe(folds=3).fit(gap_features(network, images, 5), torch.arange(12) % 2)
+    rebuilt = probe.maps(features).mean((2, 3)) + probe.bias
+    assert (rebuilt - probe.decision(features)).abs().max() <= 1e-4 * probe.decision(features).abs().max()
