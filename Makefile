@@ -30,7 +30,7 @@ test: $(VENV)/.test  ## the tests, and every lesson, with the pretrained weights
 ALONE := $(wildcard tests/benchmarks/test_bench_*.py tests/test_browser*.py)
 test-all: test  ## the same, then what is slow: lessons without weights and with every solution, the browser, benchmarks
 	$(PYTEST) --dist worksteal -m slow tests $(ALONE:%=--ignore=%)
-	$(BIN)/python -m pytest -m slow $(ALONE)
+	$(PYTEST) -n 0 -m slow $(ALONE)
 
 notebooks: $(VENV)/.test  ## run the lessons again, in place, from top to bottom
 	$(BIN)/python tests/execute.py $(LESSONS)
