@@ -16,6 +16,7 @@ from queue import Empty
 import nbformat
 from nbclient import NotebookClient
 
+VIEW = "application/vnd.jupyter.widget-view+json"
 LARGEST_STATE = 300_000  # characters
 
 
@@ -56,16 +57,16 @@ def execute(path: Path, timeout: int = 600) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         if "outputs" in cell:
             cell.outputs = [output for output in cell.outputs if not is_bar(output)]
-    if len(json.dumps(notebook.metadata.get("widgets", {}))) > LARGEST_STATE:
-        del notebook.metadata["widgets"]  # pictures inside widgets; the figure below each stands for it
+    shown = any(VIEW in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", []))
+    if not shown or len(json.dumps(notebook.metadata.get("widgets", {}))) > LARGEST_STATE:
+        notebook.metadata.pop("widgets", None)  # of bars only; or pictures, and the figure below each stands for it
     return notebook
 
 
 def is_bar(output) -> bool:
     """A progress bar: without a kernel it would stand still at 0 % for ever."""
     data = output.get("data", {})
-    widget = "application/vnd.jupyter.widget-view+json" in data
-    return widget and bool(re.search(r"\d+%\|", data.get("text/plain", "")))
+    return VIEW in data and bool(re.search(r"\d+%\|", data.get("text/plain", "")))
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:

@@ -34,7 +34,7 @@ class Explorer(App):
             raise ValueError(f"there is no network called {name!r}")
         super().__init__(self.sources[name], (view or View()).but(network=name), folder)
         self.gallery = Gallery(self.source, lambda name: self.act(lambda: self.set(picture=name)))
-        # Jupyter's server closes the connection on a larger message, before anything here could say so
+        # `make lab` takes more; Jupyter's own limit closes the connection before anything here could say so
         words = "upload a picture of up to 7 MB"
         self.upload = widgets.FileUpload(accept="image/*", description=words, layout={"width": "auto"})
         self.upload.observe(lambda change: change["new"] and self.act(self._take, change["new"][0]), "value")

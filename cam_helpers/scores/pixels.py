@@ -65,10 +65,10 @@ class PixelCurve(Accumulator):
         for name, other in (("masks", masks), ("ignore", ignore)):
             if other is not None and other.shape != maps.shape:
                 raise ValueError(f"{name} must be (N,H,W) as maps, got {tuple(other.shape)} and {tuple(maps.shape)}")
-        heat = maps.detach().double()  # as the common protocol does
+        heat = maps.detach().cpu().double()  # as the common protocol does; MPS has no double precision
         heat = heat - heat.amin((1, 2), keepdim=True)
         peak = heat.amax((1, 2), keepdim=True)
-        heat = (heat / peak.where(peak > 0, 1)).cpu().numpy()
+        heat = (heat / peak.where(peak > 0, 1)).numpy()
         true = masks.cpu().numpy().astype(bool)
         bins = np.searchsorted(_EDGES, heat, side="right") - 1 + len(_EDGES) * ~true
         if ignore is not None:  # into a bin of their own, that is thrown away

@@ -144,7 +144,7 @@ class BoxSweep(Accumulator):
         return np.searchsorted(self.grid * peak.item() if peak > 0 else [np.inf], heat).astype(np.int32)
 
     def _wsol_levels(self, heat: Tensor) -> np.ndarray:
-        heat = heat.detach().double().cpu().numpy()  # there, too: single precision puts a few pixels on another level
+        heat = heat.detach().cpu().double().numpy()  # there, too: single precision puts a few pixels on another level
         heat = heat - heat.min() if self.normalize == "minmax" else heat.clip(0)
         grey = (heat / (heat.max() or 1) * 255).astype(np.uint8)
         return np.searchsorted((self.grid * grey.max()).astype(int), grey).astype(np.int32)
