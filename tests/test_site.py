@@ -74,6 +74,28 @@ def test_a_broken_link_stops_the_build(tmp_path, monkeypatch):
         pages.site(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[a lesson](00_start_here.ipynb)", "[a lesson](00_start_here.ipynb)"),
+        ("[the start](../README.md#lessons)", "[the start](../index.md#lessons)"),
+        ("[weights](../data/checkpoints)", "weights (`checkpoints`)"),
+        ("[data/checkpoints](../data/checkpoints)", "data/checkpoints"),
+        ("[![Binder](https://mybinder.org/badge.svg)](https://mybinder.org)", "[Binder](https://mybinder.org)"),
+        ("[the paper](https://arxiv.org/abs/1512.04150)", "[the paper](https://arxiv.org/abs/1512.04150)"),
+    ],
+)
+def test_links_are_made_to_fit_the_site(text, shown, monkeypatch):
+    monkeypatch.delenv("CAM_REPOSITORY", raising=False)
+    monkeypatch.syspath_prepend(str(ROOT / "notebooks" / "site"))
+    import reading
+
+    assert reading.within(text, ROOT / "notebooks" / "README.md", set(LESSONS)) == shown
+    monkeypatch.setenv("CAM_REPOSITORY", "https://example.org/blob/main/")
+    linked = reading.within(text, ROOT / "notebooks" / "README.md", set(LESSONS))
+    assert ("https://example.org/blob/main/data/checkpoints" in linked) == ("checkpoints" in text)
+
+
 def test_every_lesson_is_a_page_with_its_pictures_and_their_words(built):
     start = soup(built["site"] / "index.html")
     for path in LESSONS:

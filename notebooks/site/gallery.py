@@ -15,7 +15,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto
 div { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); gap: 1.5rem; }
 figure { margin: 0; } img { width: 100%; height: 14rem; object-fit: contain; object-position: left; }
 figcaption { font-size: 0.85rem; overflow-wrap: anywhere; }
-</style></head><body>
+</style></head><body><main>
 <h1>Figures of the lessons</h1>
 <p>02_07.png is the picture of the cell In [7] in lesson 02. Licence: CC-BY-4.0.</p>
 """
@@ -34,4 +34,4 @@ def gallery(out: Path) -> None:
                 f"<figcaption><b>{name}</b> {text}</figcaption></figure>"
             )
         page.append("</div>")
-    (out / "index.html").write_text("\n".join([*page, "</body></html>\n"]), encoding="utf-8")
+    (out / "index.html").write_text("\n".join([*page, "</main></body></html>\n"]), encoding="utf-8")

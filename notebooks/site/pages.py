@@ -17,13 +17,13 @@ from pathlib import Path
 import nbformat
 from deck import slides
 from gallery import gallery
-from reading import LESSONS, ROOT, alt, figures, kind, read, tags, within
+from reading import LESSONS, ROOT, START, alt, figures, kind, read, tags, within
 from sphinx.cmd.build import build_main
 
 HERE = Path(__file__).resolve().parent
 DATA_PAGE = ROOT / "data" / "what_the_world_looks_like.ipynb"
-ABOUT = [ROOT / name for name in ("notebooks/README.md", "data/README.md", "CONTRIBUTING.md")]
-IMAGE = re.compile(r"!\[[^\]]*\]\((?!http)([^)]+)\)")
+ABOUT = [ROOT / name for name in ("notebooks/README.md", "data/README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 ROW = re.compile(
     r"^\| (?P<number>\d\d) \| \[(?P<name>[^\]]+)\]\((?P<file>[^)]+)\) \| (?P<what>[^|]+) \| (?P<time>\d+) \|$"
 )
@@ -43,20 +43,23 @@ def site(out: Path) -> None:
 def stage(out: Path, site: Path) -> None:
     about = [path for path in ABOUT if path.exists()]
     notebooks = [*LESSONS, DATA_PAGE]
-    pages = {*notebooks, *about, ROOT / "README.md"}
-    for path in (*about, ROOT / "README.md"):
-        text = path.read_text(encoding="utf-8")
+    pages = {*notebooks, *about, START}
+
+    def adapted(text: str, path: Path) -> str:
+        text = within(text, path, pages)
         for picture in IMAGE.findall(text):
             copy(path.parent / picture, out)
-        text = within(text, path, pages)
-        if path.parent == ROOT and path.stem == "README":
-            text, path = start_page(text, site, [p.relative_to(ROOT) for p in about]), ROOT / "index.md"
-        write(out / path.relative_to(ROOT), text.replace("(README.md)", "(index.md)") if path.parent == ROOT else text)
+        return text
+
+    for path in about:
+        write(out / path.relative_to(ROOT), adapted(path.read_text(encoding="utf-8"), path))
+    start = adapted(START.read_text(encoding="utf-8"), START)
+    write(out / "index.md", start_page(start, site, [path.relative_to(ROOT) for path in about]))
     for path in notebooks:
         notebook = read(path)
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
-                cell.source = within(cell.source, path, pages)
+                cell.source = adapted(cell.source, path)
         notebook.cells = [dressed for cell in notebook.cells for dressed in dress(cell)]
         write(out / path.relative_to(ROOT), nbformat.writes(notebook))
 

@@ -14,10 +14,12 @@ import nbformat
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
+START = ROOT / "README.md"
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 PICTURES = {"image/png": ".png", "image/jpeg": ".jpg"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STAND_IN = "*In Jupyter there are controls here. The figure below shows one of their states.*"
+REMOTE = re.compile(r"!\[([^\]]*)\]\([a-z]+:[^)]+\)")
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 # both come as PyPI packages, so that nothing is fetched when a page is read; one file of MathJax, its fonts inside
@@ -72,21 +74,25 @@ def figures(notebook, stem: str):
 
 
 def within(text: str, path: Path, pages: set[Path]) -> str:
-    """Links from the file at `path` to files that are no page: to the repository where it is known, else the name only.
+    """The Markdown of the file at `path` for a site of these pages.
 
-    CAM_REPOSITORY is the address under which the files can be read, for example https://…/blob/main.
+    Links to other files lead to the repository where it is known, else they become names. The README is the start page.
+    Pictures from elsewhere (badges) become their words. CAM_REPOSITORY is the address under which files can be read,
+    for example https://…/blob/main.
     """
     repository = os.environ.get("CAM_REPOSITORY", "").rstrip("/")
 
     def replace(link):
         target = Path(os.path.normpath(path.parent / link[2]))
+        if target == START:
+            return f"[{link[1]}]({os.path.relpath(ROOT / 'index.md', path.parent)}{link[3] or ''})"
         if target in pages:
             return link[0]
         if repository and target.is_relative_to(ROOT):
             return f"[{link[1]}]({repository}/{target.relative_to(ROOT).as_posix()})"
-        return link[1] if re.search(r"[`.]|^" + re.escape(target.name), link[1]) else f"{link[1]} (`{target.name}`)"
+        return link[1] if target.name.strip("/") in link[1] else f"{link[1]} (`{target.name}`)"
 
-    return LINK.sub(replace, text)
+    return LINK.sub(replace, REMOTE.sub(r"\1", text))
 
 
 def title(notebook) -> str:
