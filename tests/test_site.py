@@ -82,6 +82,9 @@ def test_a_broken_link_stops_the_build(tmp_path, monkeypatch):
         ("[weights](../data/checkpoints)", "weights (`checkpoints`)"),
         ("[data/checkpoints](../data/checkpoints)", "data/checkpoints"),
         ("[![Binder](https://mybinder.org/badge.svg)](https://mybinder.org)", "[Binder](https://mybinder.org)"),
+        ("[![Binder](figures/first_map.png)](../Makefile)", "![Binder](figures/first_map.png)"),
+        ("[00, 2]: 00_start_here.ipynb#2", "[00, 2]: 00_start_here.ipynb#2"),
+        ("[nowhere](gone.md)", "[nowhere](gone.md)"),
         ("[the paper](https://arxiv.org/abs/1512.04150)", "[the paper](https://arxiv.org/abs/1512.04150)"),
     ],
 )

@@ -22,7 +22,10 @@ from sphinx.cmd.build import build_main
 
 HERE = Path(__file__).resolve().parent
 DATA_PAGE = ROOT / "data" / "what_the_world_looks_like.ipynb"
-ABOUT = [ROOT / name for name in ("notebooks/README.md", "data/README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+ABOUT = [
+    ROOT / name
+    for name in ("notebooks/RUNNING.md", "notebooks/README.md", "data/README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+]
 IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 ROW = re.compile(
     r"^\| (?P<number>\d\d) \| \[(?P<name>[^\]]+)\]\((?P<file>[^)]+)\) \| (?P<what>[^|]+) \| (?P<time>\d+) \|$"

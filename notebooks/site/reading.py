@@ -20,7 +20,8 @@ PICTURES = {"image/png": ".png", "image/jpeg": ".jpg"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STAND_IN = "*In Jupyter there are controls here. The figure below shows one of their states.*"
 REMOTE = re.compile(r"!\[([^\]]*)\]\([a-z]+:[^)]+\)")
-LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
+LINK = re.compile(r"(?<!!)\[((?:!\[[^\]]*\]\([^)]*\)|[^\[\]])+)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
+NAMED = re.compile(r"^\[([^\]]+)\]: (?![a-z]+:)([^#\s]+)(#\S+)?$", flags=re.M)
 
 # both come as PyPI packages, so that nothing is fetched when a page is read; one file of MathJax, its fonts inside
 MATHJAX = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax" / "tex-svg.js"
@@ -77,22 +78,29 @@ def within(text: str, path: Path, pages: set[Path]) -> str:
     """The Markdown of the file at `path` for a site of these pages.
 
     Links to other files lead to the repository where it is known, else they become names. The README is the start page.
-    Pictures from elsewhere (badges) become their words. CAM_REPOSITORY is the address under which files can be read,
-    for example https://…/blob/main.
+    Pictures from elsewhere (badges) become their words. A link to what is not there stays: the build stops at it.
+    CAM_REPOSITORY is the address under which files can be read, for example https://…/blob/main.
     """
     repository = os.environ.get("CAM_REPOSITORY", "").rstrip("/")
 
-    def replace(link):
+    def address(link) -> str | None:
         target = Path(os.path.normpath(path.parent / link[2]))
         if target == START:
-            return f"[{link[1]}]({os.path.relpath(ROOT / 'index.md', path.parent)}{link[3] or ''})"
-        if target in pages:
-            return link[0]
-        if repository and target.is_relative_to(ROOT):
-            return f"[{link[1]}]({repository}/{target.relative_to(ROOT).as_posix()})"
-        return link[1] if target.name.strip("/") in link[1] else f"{link[1]} (`{target.name}`)"
+            return os.path.relpath(ROOT / "index.md", path.parent) + (link[3] or "")
+        if target in pages or not target.exists():
+            return link[2] + (link[3] or "")
+        return f"{repository}/{target.relative_to(ROOT).as_posix()}" if repository else None
 
-    return LINK.sub(replace, REMOTE.sub(r"\1", text))
+    def inline(link) -> str:
+        name = Path(link[2]).name
+        if found := address(link):
+            return f"[{link[1]}]({found})"
+        return link[1] if name in link[1] or link[1].startswith("!") else f"{link[1]} (`{name}`)"
+
+    def named(link) -> str:
+        return f"[{link[1]}]: {found}" if (found := address(link)) else ""
+
+    return NAMED.sub(named, LINK.sub(inline, REMOTE.sub(r"\1", text)))
 
 
 def title(notebook) -> str:
