@@ -14,6 +14,7 @@ from reading import LESSONS, MATHJAX, REVEAL, kind, picture_size, plain, read, t
 HERE = Path(__file__).resolve().parent
 HEADING = re.compile(r"^(?=#{1,3} )", flags=re.M)
 QUIZ = re.compile(r"^1\. .*\(a\).*", flags=re.M | re.S)
+STARTS, ROOM = ("slide", "subslide"), 150  # words
 EXERCISE = re.compile(r"^\*\*Exercise.*?(?=^> \*\*Predict|\Z)", flags=re.M | re.S)
 
 
@@ -51,51 +52,63 @@ def deck(notebook) -> nbformat.NotebookNode:
     """The slide cells of a lesson, each cut to what a slide holds.
 
     A cell is shown from its heading on, without exercises; what stands before the heading closes the section before,
-    and becomes a note to the speaker. Unmarked cells are left out. Each figure says where in the lesson it is.
+    and becomes a note to the speaker, as do paragraphs for which there is no room. Unmarked cells are left out. Each
+    figure says where in the lesson it is.
     """
-    cells, section = [], ""
+    cells, section, shown = [], "", None
     name = title(notebook)
     for cell in notebook.cells:
         slide_type = cell.metadata.get("slideshow", {}).get("slide_type", "skip")
-        if cell.cell_type == "markdown":
-            before, text = cut(cell.source, slide_type)
-            if before and cells:
-                cells.append(words(before, "notes"))
-            cell = words(text, slide_type)
-        for heading in re.findall(r"^## (.+)$", cell.source if cell.cell_type == "markdown" else "", flags=re.M):
-            section = heading
+        source = cell.source if cell.cell_type == "markdown" else ""
+        before, text, rest = cut(source, slide_type)
+        if before and slide_type in STARTS and shown == section:
+            cells.append(words(before, "notes"))
+        section = [section, *re.findall(r"^## (.+)$", source, flags=re.M)][-1]
         if slide_type == "skip":
             continue
         if cell.cell_type == "code":
             cell.metadata.kicker = plain(f"{name.split(':')[0]} ▸ {section} ▸ In [{cell.execution_count}]")
             cells += lay_out(cell)
-            continue
-        if not cells:
-            cell.metadata.layout = "title"
-        cells.append(cell)
+        else:
+            cells += [words(text, slide_type)] + ([words(rest, "notes")] if rest else [])
+        shown = section
+    size(cells)
     return nbformat.v4.new_notebook(cells=cells, metadata={**notebook.metadata, "title": plain(name)})
 
 
-def cut(source: str, slide_type: str) -> tuple[str, str]:
-    """What stands before the heading, and what the slide shows."""
-    before = ""
-    if slide_type == "slide" and (heading := HEADING.search(source)):
-        before, source = source[: heading.start()], source[heading.start() :]
-    elif slide_type != "slide":
-        source = next(part for part in HEADING.split(source) if part)
-    before, source = EXERCISE.sub("", before).strip(), QUIZ.sub("", EXERCISE.sub("", source)).strip()
-    if slide_type == "slide":
-        return before, source
-    if "> **Predict" in source:  # with the paragraph that leads to it; the rest is about cells in between
-        lead, prediction = source.split("> **Predict", 1)
-        source = lead.strip().split("\n\n")[-1] + "\n\n> **Predict" + prediction
-    return "", source
+def cut(source: str, slide_type: str) -> tuple[str, str, str]:
+    """What stands before the heading, what a slide shows, and what it has no room for."""
+    heading = HEADING.search(source)
+    start = heading.start() if heading else 0
+    before, source = EXERCISE.sub("", source[:start]).strip(), source[start:]
+    if before and slide_type not in STARTS:  # a cell that goes on with a slide: the next heading is another section's
+        before, source = "", before
+    paragraphs = QUIZ.sub("", EXERCISE.sub("", source)).strip().split("\n\n")
+    predicts = [i for i, paragraph in enumerate(paragraphs) if paragraph.startswith("> **Predict")]
+    if predicts and slide_type not in STARTS:  # with the paragraph that leads to it; the rest is about cells in between
+        paragraphs = paragraphs[max(predicts[0] - 1, 0) :]
+    kept, rest = [], []
+    for paragraph in paragraphs:
+        room = len(" ".join([*kept, paragraph]).split()) <= ROOM and not rest
+        (kept if room or slide_type == "notes" or paragraph.startswith("> **Predict") else rest).append(paragraph)
+    return before, "\n\n".join(kept), "\n\n".join(rest)
 
 
 def words(source: str, slide_type: str):
     source = re.sub(r"\((\d\d_\w+)\.ipynb", r"(\1.html", source)  # a lesson links to the slides of another
-    size = "large" if len(source.split()) < 75 and "$$" not in source else ""
-    return nbformat.v4.new_markdown_cell(source, metadata={"slideshow": {"slide_type": slide_type}, "layout": size})
+    return nbformat.v4.new_markdown_cell(source, metadata={"slideshow": {"slide_type": slide_type}})
+
+
+def size(cells) -> None:
+    """The fewer words, the larger."""
+    starts = [i for i, cell in enumerate(cells) if cell.metadata.slideshow.slide_type in STARTS]
+    for first, last in zip(starts, [*starts[1:], len(cells)], strict=True):
+        texts = [cell for cell in cells[first:last] if cell.cell_type == "markdown"]
+        said = [cell.source for cell in texts if cell.metadata.slideshow.slide_type != "notes"]
+        count = len(" ".join(said).split()) + 30 * ("$$" in "".join(said))
+        if cells[first].cell_type == "markdown":
+            large = "large" if count < 75 else "" if count < 130 else "dense"
+            cells[first].metadata.layout = "title" if first == 0 else large
 
 
 def lay_out(cell) -> list:
