@@ -108,6 +108,8 @@ def test_outputs_come_from_one_clean_run(path):
     assert not [o for o in outputs if o.output_type == "error"]
     assert not [o for o in outputs if o.get("name") == "stderr"]
     assert not list(filter(is_bar, outputs)), "a bar that stands still at 0 %: run it with tests/execute.py"
+    without = [o for o in outputs if "No pretrained weights" in o.get("text", "")]
+    assert not without, "run it where the pretrained weights are: readers on the web see these outputs"
 
 
 @page
