@@ -83,7 +83,7 @@ def test_the_companion_leaves_out_no_slide_of_the_lecture_and_no_lesson():
         assert f"| {minute} " in COMPANION
     named = set(re.findall(r"\[(\d\d)(?:, \w+)?\]", COMPANION))
     assert not {path.stem[:2] for path in NOTEBOOKS.glob("[0-9]*.ipynb")} - named
-    undefined = set(re.findall(r"\[(\d\d(?:, \w+)?)\](?![:(])", COMPANION)) - set(
+    undefined = set(re.findall(r"(?<!In )\[(\d\d(?:, \w+)?)\](?![:(])", COMPANION)) - set(
         re.findall(r"^\[(\d\d(?:, \w+)?)\]:", COMPANION, flags=re.M)
     )
     assert not undefined
