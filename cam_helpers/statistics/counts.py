@@ -30,7 +30,7 @@ class SceneStatistics:
     the map is above this share of its maximum (rule="max"; without positive values there is none), or this share of
     the pixels, the hottest (rule="area"). The spread comes from `replicates` Poisson bootstraps: each picture counts
     0, 1, 2 … times in each of them, dice thrown from `seed` and the picture's key, so that it needs no second pass.
-    Zhou et al., section 4.1 and Figure 9; lecture 46 from 17:17.
+    Zhou et al., section 4.2 and Figure 9; lecture 46 from 17:17.
     """
 
     def __init__(self, scene_names, object_names, threshold=0.2, rule="max", replicates=200, seed=0):

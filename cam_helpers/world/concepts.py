@@ -1,6 +1,6 @@
 """Task drawing `concepts`: captioned scenes; a phrase such as "cat on chair" is true of half of them.
 
-Paper, section 4.1 (concept localization): positives have the phrase in their caption, negatives are random pictures.
+Paper, section 4.2 (concept localization): positives have the phrase in their caption, negatives are random pictures.
 """
 
 import numpy as np

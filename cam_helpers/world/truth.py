@@ -1,6 +1,6 @@
 """What a scene recipe says exactly: how likely each thing is in each kind of scene, and how much it tells.
 
-Paper, section 4.1 (discovering informative objects in the scenes); lecture 46 from 17:17, common against informative.
+Paper, section 4.2 (discovering informative objects in the scenes); lecture 46 from 17:17, common against informative.
 """
 
 from typing import NamedTuple
