@@ -41,6 +41,7 @@ if __name__ == "__main__":
         written = start(sys.argv[1] if len(sys.argv) > 1 else "")
     except NameRefused as reason:
         sys.exit(f"No lesson written. {reason}")
-    print(f"{written.relative_to(FOLDER.parent)} is written: the template, for you to change cell by cell.")
+    name = written.relative_to(FOLDER.parent)
+    print(f"{name} is written: the template, for you to change cell by cell.")
     print("Its notes for authors are in notebooks/template/NN_your_topic.ipynb. When it is done:")
-    print(f"  add its row to the table in README.md, then  python tests/validate.py {written.relative_to(FOLDER.parent)}")
+    print(f"  add its row to the table in README.md, then  python tests/validate.py {name}")

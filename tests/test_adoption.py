@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from itertools import pairwise
 
 import nbformat
 import pytest
@@ -72,7 +73,7 @@ def pictured(path) -> dict[int, str]:
     found, section = {}, "0"
     for cell in read(path).cells:
         if cell.cell_type == "markdown":
-            section = ([section] + re.findall(r"^## (\d+) ·", cell.source, flags=re.M))[-1]
+            section = [section, *re.findall(r"^## (\d+) ·", cell.source, flags=re.M)][-1]
         elif any(kind.startswith("image/") for output in cell.outputs for kind in output.get("data", {})):
             found[cell.execution_count] = section
     return found
@@ -92,7 +93,7 @@ def test_the_companion_leaves_out_no_slide_of_the_lecture_and_no_lesson():
 def test_the_45_minutes_are_45():
     spans = [tuple(map(int, span)) for span in re.findall(r"^\| (\d+)–(\d+) \|", COMPANION, flags=re.M)]
     assert spans[0][0] == 0 and spans[-1][1] == 45
-    assert all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(spans))
 
 
 @pytest.mark.parametrize("page", ["README.md", "notebooks/README.md", "notebooks/RUNNING.md", "CONTRIBUTING.md"])
