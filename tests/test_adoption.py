@@ -55,17 +55,16 @@ def test_the_companion_points_at_what_is_there(link):
 
 
 def test_the_companion_shows_pictures_of_the_sections_it_names():
-    """A row that says `04, In [31]` beside [04, 7]: that cell has a picture, and lies in section 7."""
-    rows = [row for row in COMPANION.splitlines() if row.startswith("| ") and "In [" in row]
+    """A row that says `04: cell 31` beside [04 §7]: that cell has a picture, and lies in section 7."""
+    rows = [row for row in COMPANION.splitlines() if row.startswith("| ") and ": cell " in row]
     assert len(rows) >= 25
     for row in rows:
         lesson = None
-        for number, count in re.findall(r"(?:(\d\d), )?In \[(\d+)\]", row):
+        for number, count in re.findall(r"(?:(\d\d): )?cell (\d+)", row):
             lesson = number or lesson
             shown = pictured(next(NOTEBOOKS.glob(f"{lesson}_*.ipynb")))
-            sections = re.findall(rf"\[{lesson}(?:, (\w+))?\]", row)
-            assert int(count) in shown, f"{lesson} has no picture at In [{count}]: {row}"
-            assert "" in sections or shown[int(count)] in sections, f"In [{count}] is in {shown[int(count)]}: {row}"
+            assert int(count) in shown, f"lesson {lesson} has no picture at cell {count}: {row}"
+            assert f"[{lesson} §{shown[int(count)]}]" in row, f"cell {count} is in section {shown[int(count)]}: {row}"
 
 
 def pictured(path) -> dict[int, str]:
@@ -82,12 +81,10 @@ def pictured(path) -> dict[int, str]:
 def test_the_companion_leaves_out_no_slide_of_the_lecture_and_no_lesson():
     for minute in ("00:22", "02:35", "04:37", "12:10", "14:20", "16:07", "17:17", "19:43"):
         assert f"| {minute} " in COMPANION
-    named = set(re.findall(r"\[(\d\d)(?:, \w+)?\]", COMPANION))
-    assert not {path.stem[:2] for path in NOTEBOOKS.glob("[0-9]*.ipynb")} - named
-    undefined = set(re.findall(r"(?<!In )\[(\d\d(?:, \w+)?)\](?![:(])", COMPANION)) - set(
-        re.findall(r"^\[(\d\d(?:, \w+)?)\]:", COMPANION, flags=re.M)
-    )
-    assert not undefined
+    defined = set(re.findall(r"^\[(\d\d[^\]]*)\]:", COMPANION, flags=re.M))
+    used = set(re.findall(r"\[(\d\d[^\]]*)\](?![:(])", COMPANION))
+    assert used == defined
+    assert not {path.stem[:2] for path in NOTEBOOKS.glob("[0-9]*.ipynb")} - {name[:2] for name in used}
 
 
 def test_the_45_minutes_are_45():
