@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 LAB_FLAGS := "--ServerApp.tornado_settings={'websocket_max_message_size': 500_000_000}"
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all notebooks checkpoints lint bench lesson badges clean
+.PHONY: help lab test test-all notebooks checkpoints lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | \
@@ -46,14 +46,15 @@ lint: $(VENV)/.test  ## ruff on code and notebooks
 bench: $(VENV)/.test  ## speed, as ratios measured in one run
 	for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
+clean:  ## remove the environment and everything drawn or computed
+	rm -rf $(VENV) build *.egg-info data/cache .pytest_cache .ruff_cache .hypothesis
+
+.PHONY: lesson badges
 lesson: $(VENV)/.lab  ## start a lesson from the template (NAME=12_my_topic)
 	$(BIN)/python tests/new_lesson.py "$(NAME)"
 
 badges:  ## write the repository's public address into the README and what goes with it (REPO=owner/name)
 	$(PYTHON) .github/badges.py "$(REPO)" $(BRANCH)
-
-clean:  ## remove the environment and everything drawn or computed
-	rm -rf $(VENV) build *.egg-info data/cache .pytest_cache .ruff_cache .hypothesis
 
 # -- set-up: each stamp is younger than pyproject.toml when its packages are installed ---------------------------
 
