@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--package", nargs="+", default=[str(ROOT / "tests")], help="tests of the package to run")
     parser.add_argument("--workers", default="auto", help="processes, as pytest-xdist counts them")
     given = parser.parse_args(arguments)
+    if not all(map(find_spec, ("pytest", "xdist", "nbval"))):
+        sys.exit('pytest or its plugins are not installed here: python -m pip install -e ".[test]", or make test once')
     lessons = notebooks(given.notebooks)
     environment = {"OMP_NUM_THREADS": "1", "CAM_PRESET": "smoke", **os.environ}
     if given.notebooks != parser.get_default("notebooks"):
