@@ -29,6 +29,7 @@ def write(repo: str, branch: str = "main", root: Path = ROOT) -> None:
         assert found, f"README.md has no badge {alt!r}"
     readme.write_text(content, encoding="utf-8")
     commands = re.sub(r"(github\.com/)[\w.-]+/[\w.-]+?(?=\.git\b|[\s&])", rf"\1{repo}", running.read_text("utf-8"))
+    commands = re.sub(r"(lab/tree/)[\w.-]+(/notebooks)", rf"\1{repo.split('/')[1]}\2", commands)
     running.write_text(commands, encoding="utf-8")
     lines = [line for line in citation.read_text("utf-8").splitlines() if not line.startswith("repository-code:")]
     after = next(i for i, line in enumerate(lines) if line.startswith("version:"))

@@ -242,6 +242,7 @@ def test_badges_lead_to_the_repository_once_it_is_named(tmp_path):
         running = (tmp_path / "notebooks" / "RUNNING.md").read_text(encoding="utf-8")
         assert f"https://github.com/{repo}.git" in running and "github.com/OWNER" not in running
         assert running.count(f"github.com/{repo}") == 3
+        assert f"lab/tree/{repo.split('/')[1]}/notebooks" in running
         assert yaml_of(tmp_path / "CITATION.cff")["repository-code"] == f"https://github.com/{repo}"
     with pytest.raises(ValueError, match="owner/name"):
         badges.write("nobody", root=tmp_path)
