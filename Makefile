@@ -56,6 +56,13 @@ bench: $(VENV)/.test  ## speed, as ratios measured in one run
 clean:  ## remove the environment and everything drawn or computed
 	rm -rf $(VENV) build dist *.egg-info data/cache .pytest_cache .ruff_cache .hypothesis
 
+.PHONY: lesson badges
+lesson: $(VENV)/.lab  ## start a lesson from the template (NAME=12_my_topic)
+	$(BIN)/python tests/new_lesson.py "$(NAME)"
+
+badges:  ## write the repository's public address into the README and what goes with it (REPO=owner/name)
+	$(PYTHON) .github/badges.py "$(REPO)" $(BRANCH)
+
 # -- set-up: each stamp is younger than pyproject.toml when its packages are installed ---------------------------
 
 # Debian's python3 has venv without ensurepip; then pip, which is there, installs itself into the empty environment.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import nbformat
 from conftest import ROOT
 from execute import Client
 
-LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+# tests/validate.py names other people's lessons here
+OTHERS = [Path(path) for path in os.environ.get("CAM_LESSONS", "").split(os.pathsep) if path]
+LESSONS = OTHERS or sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+TEMPLATE = ROOT / "notebooks" / "template" / "NN_your_topic.ipynb"
 
 
 def name(path: Path) -> str:

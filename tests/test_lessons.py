@@ -2,7 +2,7 @@
 
 import nbformat
 import pytest
-from lessons import LESSONS, code_cells, name, read, run, solution, tagged, texts
+from lessons import LESSONS, OTHERS, code_cells, name, read, run, solution, tagged, texts
 
 lesson = pytest.mark.parametrize("path", LESSONS, ids=name)
 
@@ -67,7 +67,7 @@ def test_solutions_are_right_widgets_bear_their_ends_and_nothing_is_needed(path,
     fixed = [(texts([before]), texts([now])) for before, now in pairs if "# NBVAL_CHECK_OUTPUT" in now.source]
     assert all(before == now for before, now in fixed)  # what nbval checks does not depend on weights
     said = [line for text in texts(code_cells(done)) for line in text.splitlines() if "No pretrained weights" in line]
-    assert len(said) == 1
+    assert len(said) == ("pretrained(" in "".join(cell.source for cell in code_cells(done)))
     if path.stem.startswith("00"):
         assert any("set the environment variable CAM_CACHE" in text for text in texts(code_cells(done)))
 
@@ -89,6 +89,7 @@ def test_every_exercise_is_unanswered_in_the_committed_lesson(path):
     assert feedback and all("Not answered yet" in line for line in feedback)
 
 
+@pytest.mark.skipif(bool(OTHERS), reason="about the course's own lesson 01")
 def test_wrong_answers_name_the_misconception():
     """The first three exercises of lesson 01 with wrong answers; what comes after them is left out."""
     wrong = {

@@ -1,0 +1,47 @@
+"""Start a lesson from the template: every part in its place, every check green, the notes for authors left out.
+
+python tests/new_lesson.py 12_my_topic        (make lesson NAME=12_my_topic)
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+TEMPLATE = FOLDER / "template" / "NN_your_topic.ipynb"
+
+
+class NameRefused(ValueError):
+    """Says what is wrong with a name."""
+
+
+def start(name: str, folder: Path = FOLDER) -> Path:
+    """Write `folder`/name.ipynb -> its path. Raises NameRefused for a name out of form or a number already taken."""
+    name = name.removesuffix(".ipynb")
+    if not re.fullmatch(r"\d\d_[a-z0-9_]+", name):
+        raise NameRefused(f"{name!r}: a name is two digits and small words, for example 12_my_topic")
+    if taken := sorted([*folder.glob(f"{name[:2]}_*.ipynb"), *folder.glob(f"drafts/{name[:2]}_*.ipynb")]):
+        raise NameRefused(f"number {name[:2]} is taken: {taken[0].relative_to(folder)}")
+    notebook = nbformat.read(TEMPLATE, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if "note" not in cell.metadata.get("tags", [])]
+    for cell in notebook.cells:
+        cell.id = cell.id.replace("nn-", f"{name[:2]}-")
+    title = notebook.cells[0]
+    title.source = title.source.replace("# NN · ", f"# {name[:2]} · ", 1)
+    path = folder / f"{name}.ipynb"
+    with path.open("x", encoding="utf-8") as file:
+        nbformat.write(notebook, file)
+    return path
+
+
+if __name__ == "__main__":
+    try:
+        written = start(sys.argv[1] if len(sys.argv) > 1 else "")
+    except NameRefused as reason:
+        sys.exit(f"No lesson written. {reason}")
+    name = written.relative_to(FOLDER.parent)
+    print(f"{name} is written: the template, for you to change cell by cell.")
+    print("Its notes for authors are in notebooks/template/NN_your_topic.ipynb. When it is done:")
+    print(f"  add its row to the table in README.md, then  python tests/validate.py {name}")

@@ -1,0 +1,248 @@
+"""What those who teach, host and contribute rely on: the lecture companion, the template, workflows, releases."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from itertools import pairwise
+
+import nbformat
+import pytest
+import validate
+import yaml
+from conftest import ROOT
+from lessons import TEMPLATE, code_cells, read, tagged
+from new_lesson import NameRefused, start
+
+sys.path.insert(0, str(ROOT / ".github"))
+import badges
+import release
+
+NOTEBOOKS = ROOT / "notebooks"
+COMPANION = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def yaml_of(path):
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def headings(path) -> list[str]:
+    """The headings of a notebook or of a page, as they stand."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    return re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), flags=re.M)
+
+
+def anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+# -- the lecture companion ---------------------------------------------------------------------------------------
+
+LINKS = re.findall(r"\]\((?!http)([^)\s]+)\)|^\[[^\]]+\]: (\S+)$", COMPANION, flags=re.M)
+LINKS = sorted({inline or listed for inline, listed in LINKS})
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_the_companion_points_at_what_is_there(link):
+    name, _, section = link.partition("#")
+    assert (NOTEBOOKS / name).is_file()
+    assert not section or section in map(anchor, headings(NOTEBOOKS / name))
+
+
+def test_the_companion_shows_pictures_of_the_sections_it_names():
+    """A row that says `04: cell 31` beside [04 §7]: that cell has a picture, and lies in section 7."""
+    rows = [row for row in COMPANION.splitlines() if row.startswith("| ") and ": cell " in row]
+    assert len(rows) >= 25
+    for row in rows:
+        lesson = None
+        for number, count in re.findall(r"(?:(\d\d): )?cell (\d+)", row):
+            lesson = number or lesson
+            shown = pictured(next(NOTEBOOKS.glob(f"{lesson}_*.ipynb")))
+            assert int(count) in shown, f"lesson {lesson} has no picture at cell {count}: {row}"
+            assert f"[{lesson} §{shown[int(count)]}]" in row, f"cell {count} is in section {shown[int(count)]}: {row}"
+
+
+def pictured(path) -> dict[int, str]:
+    """Execution count of each cell with a picture -> the number of its section."""
+    found, section = {}, "0"
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown":
+            section = [section, *re.findall(r"^## (\d+) ·", cell.source, flags=re.M)][-1]
+        elif any(kind.startswith("image/") for output in cell.outputs for kind in output.get("data", {})):
+            found[cell.execution_count] = section
+    return found
+
+
+def test_the_companion_leaves_out_no_slide_of_the_lecture_and_no_lesson():
+    for minute in ("00:22", "02:35", "04:37", "12:10", "14:20", "16:07", "17:17", "19:43"):
+        assert f"| {minute} " in COMPANION
+    defined = set(re.findall(r"^\[(\d\d[^\]]*)\]:", COMPANION, flags=re.M))
+    used = set(re.findall(r"\[(\d\d[^\]]*)\](?![:(])", COMPANION))
+    assert used == defined
+    assert not {path.stem[:2] for path in NOTEBOOKS.glob("[0-9]*.ipynb")} - {name[:2] for name in used}
+
+
+def test_the_45_minutes_are_45():
+    spans = [tuple(map(int, span)) for span in re.findall(r"^\| (\d+)–(\d+) \|", COMPANION, flags=re.M)]
+    assert spans[0][0] == 0 and spans[-1][1] == 45
+    assert all(a[1] == b[0] for a, b in pairwise(spans))
+
+
+@pytest.mark.parametrize("page", ["README.md", "notebooks/README.md", "notebooks/RUNNING.md", "CONTRIBUTING.md"])
+def test_links_to_sections_of_pages_lead_to_them(page):
+    for name, section in re.findall(r"\]\((?!http)([^)#\s]+\.md)#([^)\s]+)\)", (ROOT / page).read_text("utf-8")):
+        assert section in map(anchor, headings((ROOT / page).parent / name)), f"{page}: {name}#{section}"
+
+
+def test_links_of_running_lead_somewhere():
+    for link in re.findall(r"\]\((?!http)([^)#]+)", (NOTEBOOKS / "RUNNING.md").read_text(encoding="utf-8")):
+        assert (NOTEBOOKS / link).exists(), link
+
+
+# -- a lesson of one's own ---------------------------------------------------------------------------------------
+
+
+def test_a_lesson_starts_from_the_template_without_its_notes(tmp_path):
+    path = start("12_my_topic", tmp_path)
+    notebook = read(path)
+    assert notebook.cells[0].source.startswith("# 12 · ") and not tagged(notebook, "note")
+    assert [c.source for c in code_cells(notebook)] == [c.source for c in code_cells(read(TEMPLATE))]
+    nbformat.validate(notebook)
+    assert len(tagged(read(TEMPLATE), "note")) >= 6
+    before = path.read_bytes()
+    for name in ("12_my_topic", "12_other", "12_my_topic.ipynb"):
+        with pytest.raises(NameRefused, match="12 is taken: 12_my_topic"):
+            start(name, tmp_path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["", "my_topic", "1_topic", "12-topic", "12_Topic", "../12_topic", "12_", "12_a b"])
+def test_a_name_out_of_form_is_refused_with_an_example(tmp_path, name):
+    with pytest.raises(NameRefused, match="for example 12_my_topic"):
+        start(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_says_what_is_wrong_in_one_line():
+    done = subprocess.run([sys.executable, ROOT / "tests/new_lesson.py", "00_again"], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.strip() == "No lesson written. number 00 is taken: 00_start_here.ipynb"
+
+
+# -- checking other people's lessons -----------------------------------------------------------------------------
+
+
+def test_validate_says_where_there_is_nothing_to_check(tmp_path):
+    for places, words in [([str(tmp_path)], "no notebooks in"), ([str(tmp_path / "a.ipynb")], "no such notebook")]:
+        with pytest.raises(SystemExit, match=words):
+            validate.main(places)
+
+
+@pytest.mark.slow
+def test_validate_passes_a_lesson_that_was_just_started_and_fails_a_broken_one(tmp_path):
+    """The steps of .github/workflows/validate.yml, as they are run there."""
+    good = start("12_my_topic", tmp_path)
+    package = ["--package", "tests/test_maps.py", "tests/test_floors.py"]
+    command = [sys.executable, ROOT / "tests" / "validate.py", "--workers", "0"]
+    done = subprocess.run([*command, good, *package], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert re.findall(r"^-- (\w+): passed", done.stdout, flags=re.M) == list(validate.PARTS)
+    broken = tmp_path / "13_broken.ipynb"
+    notebook = read(good)
+    notebook.cells = notebook.cells[:2]
+    notebook.cells[1].source += "\n1 / 0"
+    nbformat.write(notebook, broken)
+    done = subprocess.run([*command, tmp_path, "--only", "anatomy"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "-- anatomy: FAILED" in done.stdout
+    assert "13_broken" in done.stdout and "[12_my_topic] -" not in done.stdout
+    done = subprocess.run([*command, broken, "--only", "cells"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "ZeroDivisionError" in done.stdout
+
+
+# -- workflows, forms, releases ----------------------------------------------------------------------------------
+
+
+def test_workflows_name_files_and_options_that_are_there():
+    assert {path.stem for path in WORKFLOWS} == {"test", "validate", "weekly", "release"}
+    for path in WORKFLOWS:
+        workflow = yaml_of(path)
+        assert {"name", "jobs", "permissions"} <= set(workflow) and True in workflow, "`on` reads as true in YAML 1.1"
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"(?<![\w/])((?:tests|\.github|\.ci)/[\w./]+\w)", text):
+            assert (ROOT / name).is_file(), f"{path.name}: {name}"
+        for option in re.findall(r"tests/validate\.py (.*)$", text, flags=re.M):
+            assert set(re.findall(r"--(\w+)", option)) <= {"only", "package", "workers"}
+    matrix = yaml_of(ROOT / ".github/workflows/test.yml")["jobs"]["everywhere"]["strategy"]["matrix"]
+    assert matrix["python"] == ["3.11", "3.12", "3.13"] and len(matrix["os"]) == 3
+    inputs = yaml_of(ROOT / ".github/workflows/validate.yml")[True]["workflow_call"]["inputs"]
+    assert inputs["only"]["default"].split() == list(validate.PARTS)
+    called = [job for path in WORKFLOWS for job in yaml_of(path)["jobs"].values() if "uses" in job]
+    assert len(called) == 2 and all(set(job.get("with", {})) <= set(inputs) for job in called)
+
+
+def test_only_what_publishes_may_write():
+    for path in WORKFLOWS:
+        workflow = yaml_of(path)
+        rights = [workflow["permissions"], *(job.get("permissions", {}) for job in workflow["jobs"].values())]
+        writes = {key for right in rights for key, value in right.items() if value == "write"}
+        assert writes == {"weekly": {"issues"}, "release": {"contents"}}.get(path.stem, set()), path.name
+
+
+def test_the_issue_form_asks_for_notebook_cell_and_environment():
+    form = yaml_of(ROOT / ".github/ISSUE_TEMPLATE/lesson.yml")
+    fields = {item["id"]: item for item in form["body"]}
+    assert {"notebook", "cell", "what", "environment"} <= set(fields)
+    assert all(item["attributes"]["label"] for item in form["body"])
+    assert "machine.report()" in fields["environment"]["attributes"]["description"]
+
+
+def test_one_version_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert release.versions() == dict.fromkeys(("pyproject.toml", "CITATION.cff", "CHANGELOG.md"), version)
+    assert "the versions disagree: the tag 99.0.0" in release.problem("v99.0.0")
+    assert len(release.notes()) > 200 and "## [" not in release.notes()
+
+
+def test_a_release_needs_a_date(monkeypatch):
+    version = release.versions()["pyproject.toml"]
+    given = release.text
+    monkeypatch.setattr(release, "text", lambda name: re.sub(r"\] - \S+", "] - 2027-01-31", given(name)))
+    assert release.problem(f"v{version}") is None
+    monkeypatch.setattr(release, "text", lambda name: re.sub(r"\] - \S+", "] - Unreleased", given(name)))
+    assert "where the date" in release.problem(f"v{version}")
+
+
+def test_the_zip_of_lessons_holds_what_a_reader_needs(tmp_path):
+    if subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True).returncode:
+        pytest.skip("not a git checkout")
+    names = {name.split("/", 1)[1] for name in zipfile.ZipFile(release.lessons("1.2.3", tmp_path)).namelist()}
+    assert {"Makefile", "notebooks/00_start_here.ipynb", "cam_helpers/maps.py"} <= names
+    assert "data/checkpoints/objects-gap.safetensors" in names and not any(n.startswith("tests/") for n in names)
+
+
+def test_the_citation_names_the_paper():
+    citation = yaml_of(ROOT / "CITATION.cff")
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["references"][0]["title"] == "Learning Deep Features for Discriminative Localization"
+
+
+def test_badges_lead_to_the_repository_once_it_is_named(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    for name in ("README.md", "notebooks/RUNNING.md", "CITATION.cff"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for repo in ("someone/first", "some-one/cam.course", "some-one/cam.course"):
+        badges.write(repo, root=tmp_path)
+        readme = (tmp_path / "README.md").read_text(encoding="utf-8")
+        assert f"](https://mybinder.org/v2/gh/{repo}/main?urlpath=lab/tree/notebooks/00_start_here.ipynb)" in readme
+        assert f"](https://colab.research.google.com/github/{repo}/blob/main/notebooks/00_start_here.ipynb)" in readme
+        running = (tmp_path / "notebooks" / "RUNNING.md").read_text(encoding="utf-8")
+        assert f"https://github.com/{repo}.git" in running and "github.com/OWNER" not in running
+        assert running.count(f"github.com/{repo}") == 3
+        assert f"lab/tree/{repo.split('/')[1]}/notebooks" in running
+        assert yaml_of(tmp_path / "CITATION.cff")["repository-code"] == f"https://github.com/{repo}"
+    with pytest.raises(ValueError, match="owner/name"):
+        badges.write("nobody", root=tmp_path)
