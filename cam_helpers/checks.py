@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import copy
 import html
+import io
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-__all__ = ["Check", "choice", "equal", "function"]
+__all__ = ["Check", "choice", "equal", "function", "require"]
 
 _LOOK = {
     "right": ("✓ Right.", "#1b7837"),
@@ -98,6 +100,21 @@ def function(
         if result.status != "right":
             return result
     return Check(name, "right", why)
+
+
+def require(answer: Callable, cases, reference: Callable, wrong=(), hint: str = "", rtol: float = 1e-4) -> None:
+    """`function` as an assertion, for the graded assignments: nothing when right.
+
+    Raises NotImplementedError when unanswered, and AssertionError with the misconception, never with an expected value.
+    What the answer warns of or prints to stderr is kept back: to nbgrader it would be a failure.
+    """
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        check = function("", answer, cases, lambda *case: _numbers(reference(*case)), "", wrong, hint, rtol)
+    if check.status == "unanswered":
+        raise NotImplementedError
+    if check.status == "wrong":
+        raise AssertionError(check.text)
 
 
 def choice(name: str, answer, right: str, feedback: Mapping[str, str]) -> Check:
