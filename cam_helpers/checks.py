@@ -11,7 +11,7 @@ import copy
 import html
 import io
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -197,10 +197,11 @@ def _copies(case: tuple) -> tuple:
         return tuple(part.detach().clone() if isinstance(part, torch.Tensor) else part for part in case)
 
 
-def _outcomes(wrong: Iterable[tuple[Callable, str]], case: tuple) -> list[tuple[object, str]]:
+def _outcomes(wrong: Iterable[tuple[Callable, str]], case: tuple) -> Iterator[tuple[object, str]]:
     """What each misconception gives for this case; one that cannot deal with it is passed over."""
-    outcomes = []
     for misconception, text in wrong:
+        outcome = None
         with contextlib.suppress(Exception):
-            outcomes.append((misconception(*_copies(case)), text))
-    return outcomes
+            outcome = misconception(*_copies(case))
+        if outcome is not None:
+            yield outcome, text
