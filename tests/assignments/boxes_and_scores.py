@@ -744,6 +744,8 @@ def iou_matrix(a, b):
     },
     "topk_error": {
         "helper": """
+from cam_helpers import scores
+
 def topk_error(boxes, classes, true_boxes, labels, k):
     return float(scores.localization_error([b[:k] for b in boxes], [c[:k] for c in classes], true_boxes, labels))
 """,
@@ -772,6 +774,8 @@ def topk_error(boxes, classes, true_boxes, labels, k):
     },
     "sweep": {
         "helper": """
+from cam_helpers import scores
+
 def sweep(maps, true_boxes, thresholds):
     return [float(scores.gt_known_accuracy(maps, true_boxes, t)) for t in thresholds]
 """,
