@@ -108,7 +108,12 @@ WRONG = {
     },
     "fit_head": {
         "everything_trained": (
-            but(HEAD, ("network[-1].parameters()", "network.parameters()"), ("with torch.no_grad():", "if True:")),
+            but(
+                HEAD,
+                ("network[-1].parameters()", "network.parameters()"),
+                ("with torch.no_grad():", "if True:"),
+                ("1.0, momentum=0.9", "0.1"),
+            ),
             "weights have changed too",
         ),
         "norms_in_training_mode": (
