@@ -1,0 +1,131 @@
+"""Where student code runs: a kernel that sees the course and nothing else, and a watch that ends it.
+
+bubblewrap gives it no network, read-only course files, temporary folders of its own and a process tree of its own, which
+dies with whoever started it. The notebook, its hidden tests and the gradebook stay outside: cells go in one by one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from .course import PACKAGE
+
+ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "fonts", "localtime", "passwd", "group", "mime.types")
+MOST = {"processes": 64, "temporary": 1 << 29, "sockets": 1 << 20}  # processes; bytes in /tmp; bytes beside the sockets
+START = (
+    "import os, resource as r, sys\n"
+    "for name, most in zip((r.RLIMIT_DATA, r.RLIMIT_NPROC, r.RLIMIT_CORE), sys.argv[1:4]):\n"
+    "    hard = r.getrlimit(name)[1]; most = int(most) if hard < 0 else min(int(most), hard)\n"
+    "    r.setrlimit(name, (most, most))\n"
+    "os.execv(sys.argv[4], sys.argv[4:])"
+)
+
+
+def missing() -> str:
+    """Why code cannot be isolated here; "" when it can."""
+    if not shutil.which("bwrap"):
+        return "bubblewrap (bwrap) is not installed"
+    done = subprocess.run([*_bubblewrap(Path("/usr")), "true"], capture_output=True, text=True)
+    return f"bwrap does not work here: {done.stderr.strip()}" if done.returncode else ""
+
+
+def _bubblewrap(runtime: Path) -> list[str]:
+    size = ["--size", str(MOST["temporary"])] if "--size" in subprocess.getoutput("bwrap --help") else []
+    made = ["bwrap", "--unshare-user", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    made += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
+    for folder in ("/tmp", "/dev/shm"):
+        made += [*size, "--tmpfs", folder]
+    for name in ("bin", "sbin", "lib", "lib64", "lib32"):
+        top = Path("/", name)
+        if top.is_symlink():
+            made += ["--symlink", os.readlink(top), str(top)]
+        elif top.is_dir():
+            made += ["--ro-bind", str(top), str(top)]
+    for path in [Path("/etc", name) for name in ETC] + [Path(p) for p in _course()]:
+        made += ["--ro-bind-try", str(path), str(path)]
+    home = {"HOME": "/tmp/home", "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+    for path in Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").glob("matplotlib/fontlist-*.json"):
+        made += ["--ro-bind", str(path), f"/tmp/home/.cache/matplotlib/{path.name}"]  # seconds, each time anew
+    made += ["--dir", "/tmp/home", "--bind", str(runtime), str(runtime), "--chdir", "/tmp", "--clearenv"]
+    for name, value in (home | environment()).items():
+        made += ["--setenv", name, value]
+    return made
+
+
+def _course() -> list[str]:
+    """Python, the package and its data: all of the course that a submission may read."""
+    python = [os.path.dirname(os.path.dirname(os.path.realpath(sys.executable))), sys.base_prefix, sys.prefix]
+    packages = [p for p in sys.path if p.endswith(("site-packages", "dist-packages"))]
+    data = Path(os.environ.get("CAM_DATA") or PACKAGE.parent / "data")
+    shown = [path for path in data.glob("*") if path.name != "cache"]  # the pictures of hidden tests may lie there
+    inside = [os.path.abspath(p) for p in (*python, *packages, PACKAGE, *shown)]
+    return [p for p in dict.fromkeys(inside) if p not in ("/", "/usr") and not p.startswith("/usr/")]
+
+
+def environment() -> dict[str, str]:
+    data = os.environ.get("CAM_DATA")
+    return {
+        "PYTHONPATH": str(PACKAGE.parent), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "CAM_OFFLINE": "1",
+        "CUDA_VISIBLE_DEVICES": "", "CAM_CACHE": "/tmp/cam_cache", **({"CAM_DATA": data} if data else {}),
+    }  # fmt: skip
+
+
+def kernelspec(folder: Path, runtime: Path, memory: int, isolated: bool) -> None:
+    """Write a kernel `python3` under `folder`; JUPYTER_PATH leads to it."""
+    python = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    limits = ["-c", START, str(memory), str(4 * MOST["processes"]), "0"]
+    argv = [*_bubblewrap(runtime), sys.executable, "-S", *limits, *python] if isolated else python
+    spec = {"argv": argv, "display_name": "Python", "language": "python", "interrupt_mode": "message"}
+    spec["env"] = {k: v for k, v in environment().items() if k != "CAM_CACHE" and not isolated}
+    (folder / "kernels" / "python3").mkdir(parents=True)
+    (folder / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
+
+
+class Watch(threading.Thread):
+    """Ends the kernel, and all that it started, when it takes too long or too much. `reason` then says why."""
+
+    def __init__(self, runtime: Path, seconds: float, memory: int):
+        super().__init__(daemon=True)
+        self.runtime, self.seconds, self.memory = runtime, seconds, memory
+        self.reason = self.died = ""
+        self.start()
+
+    def run(self) -> None:
+        end = time.monotonic() + self.seconds
+        while not self.reason:
+            time.sleep(0.2)
+            with contextlib.suppress(OSError):
+                self.look(end)
+
+    def look(self, end: float) -> None:
+        import psutil
+
+        taken, count = 0, 0
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                taken, count = taken + process.memory_info().rss, count + 1
+        written = sum(p.stat().st_size for p in self.runtime.rglob("*") if p.is_file() and not p.is_symlink())
+        if time.monotonic() > end:
+            self.kill(f"more than {self.seconds:.0f} s in all")
+        elif taken > self.memory:
+            self.kill(f"more than {self.memory / 2**30:.1f} GiB of memory")
+        elif count > MOST["processes"]:
+            self.kill(f"more than {MOST['processes']} processes")
+        elif written > MOST["sockets"]:
+            self.kill("files where only the kernel's sockets belong")
+
+    def kill(self, reason: str) -> None:
+        import psutil
+
+        self.reason = self.reason or reason
+        for process in [*psutil.Process().children(), *psutil.Process().children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
