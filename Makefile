@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 LAB_FLAGS := "--ServerApp.tornado_settings={'websocket_max_message_size': 500_000_000}"
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all notebooks checkpoints lint bench clean
+.PHONY: help lab test test-all notebooks checkpoints release grade lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | \
@@ -40,6 +40,12 @@ checkpoints: $(VENV)/.test  ## train what data/checkpoints/recipes.yaml lists; g
 		$(BIN)/python -m cam_helpers.training --preset $$name --out data/cache/training/$$name \
 			--checkpoint data/checkpoints/$$name.safetensors || exit 1; done
 
+release: $(VENV)/.grade  ## dist/assignments.zip for students: no solutions, no hidden tests
+	$(BIN)/python -m cam_helpers.grading.release $(ARGS)
+
+grade: $(VENV)/.grade  ## marks and feedback for SUBMISSIONS=folder; goes on where it was broken off
+	$(BIN)/python -m cam_helpers.grading "$(SUBMISSIONS)" $(ARGS)
+
 lint: $(VENV)/.test  ## ruff on code and notebooks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -61,6 +67,10 @@ $(VENV)/.created:
 $(VENV)/.lab: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check -e .
 	@touch $@
+
+$(VENV)/.grade: $(VENV)/.created pyproject.toml
+	$(BIN)/python -m pip install --disable-pip-version-check -e ".[grade]"
+	@touch $(VENV)/.lab $@
 
 $(VENV)/.test: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check -e ".[test]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 from .runner import Limits, grade
@@ -27,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     limits = Limits(given.cell_seconds, given.seconds, int(given.memory * 2**30))
     try:
         path = grade(given.submissions, given.course, limits, given.workers, not given.no_isolation)
+    except PackageNotFoundError as error:
+        parser.exit(1, f"{error.name} is missing: pip install -e '.[grade]'\n")
     except (RuntimeError, ValueError) as error:
         parser.exit(1, f"{error}\n")
     except KeyboardInterrupt:

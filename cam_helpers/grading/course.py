@@ -1,4 +1,4 @@
-"""An nbgrader course with this year's seeds written into it: what students get, and a gradebook that knows the cells."""
+"""An nbgrader course with this year's seeds in it: what students get, and a gradebook that knows the cells."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ def fingerprint(course: Path, name: str) -> str:
     """Changes when a mark could: with the source notebook, the seeds, the course's code and data, or nbgrader."""
     data = Path(os.environ.get("CAM_DATA") or PACKAGE.parent / "data")
     whole = hashlib.sha256(f"{nbformat.writes(source(course, name))} {version('nbgrader')}".encode())
-    files = [course / "nbgrader_config.py", *PACKAGE.rglob("*.py"), *data.glob("world/**/*"), *data.glob("checkpoints/*")]
+    files = [course / "nbgrader_config.py", *PACKAGE.rglob("*.py"), *data.glob("world/**/*")]
+    files += data.glob("checkpoints/*")
     for path in sorted(p for p in files if p.is_file()):
         whole.update(path.name.encode() + path.read_bytes())
     return whole.hexdigest()

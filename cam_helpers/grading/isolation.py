@@ -1,6 +1,6 @@
 """Where student code runs: a kernel that sees the course and nothing else, and a watch that ends it.
 
-bubblewrap gives it no network, read-only course files, temporary folders of its own and a process tree of its own, which
+bubblewrap gives it no network, read-only course files, and temporary folders and a process tree of its own, which
 dies with whoever started it. The notebook, its hidden tests and the gradebook stay outside: cells go in one by one.
 """
 
@@ -16,9 +16,21 @@ import threading
 import time
 from pathlib import Path
 
+import psutil  # comes with ipykernel
+
 from .course import PACKAGE
 
-ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "fonts", "localtime", "passwd", "group", "mime.types")
+ETC = (
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "alternatives",
+    "fonts",
+    "localtime",
+    "passwd",
+    "group",
+    "mime.types",
+)
 MOST = {"processes": 64, "temporary": 1 << 29, "sockets": 1 << 20}  # processes; bytes in /tmp; bytes beside the sockets
 START = (
     "import os, resource as r, sys\n"
@@ -102,12 +114,10 @@ class Watch(threading.Thread):
         end = time.monotonic() + self.seconds
         while not self.reason:
             time.sleep(0.2)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, psutil.Error):  # of processes and files that have gone meanwhile
                 self.look(end)
 
     def look(self, end: float) -> None:
-        import psutil
-
         taken, count = 0, 0
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
@@ -123,9 +133,8 @@ class Watch(threading.Thread):
             self.kill("files where only the kernel's sockets belong")
 
     def kill(self, reason: str) -> None:
-        import psutil
-
         self.reason = self.reason or reason
-        for process in [*psutil.Process().children(), *psutil.Process().children(recursive=True)]:
+        for deep in (False, True):  # first bubblewrap, with which all of its processes end at once
             with contextlib.suppress(psutil.Error):
-                process.kill()
+                for process in psutil.Process().children(recursive=deep):
+                    process.kill()

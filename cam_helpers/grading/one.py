@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 import threading
-import time
 from pathlib import Path
 
 from .files import write
@@ -15,9 +14,10 @@ from .files import write
 
 def main(folder: Path) -> None:
     """FOLDER holds job.json, gradebook.db and submitted/student/NAME/NAME.ipynb; result.json is written last."""
-    start, job = time.perf_counter(), json.loads((folder / "job.json").read_text())
+    job = json.loads((folder / "job.json").read_text())
     name, runtime = job["assignment"], Path(job["runtime"])
     os.environ["JUPYTER_PATH"] = str(folder)
+    sys.modules["rfc3987_syntax"] = None  # builds a parser of addresses, for two seconds, that nothing here asks for
     logging.getLogger("traitlets").addHandler(logging.FileHandler(folder / "log.txt"))
 
     from nbgrader.api import Gradebook
@@ -45,8 +45,7 @@ def main(folder: Path) -> None:
             grade.name: [grade.auto_score, grade.max_score]
             for grade in book.find_submission_notebook(name, name, "student").grades
         }
-    result = {"grades": grades, "died": watch.died, "seconds": round(time.perf_counter() - start, 2)}
-    write(folder / "result.json", json.dumps(result))
+    write(folder / "result.json", json.dumps({"grades": grades, "died": watch.died}))
 
 
 def _end_with_parent(watch) -> None:

@@ -15,7 +15,7 @@ import tempfile
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nbformat
@@ -67,7 +67,7 @@ def grade(folder: Path, course: Path, limits: Limits = Limits(), workers: int | 
             except BaseException:
                 team.stop(pool)
                 raise
-        return merge(course, state, submissions, dict((id(s), key) for s, key in jobs), bases)
+        return merge(course, state, submissions, bases)
 
 
 class Team:
@@ -88,9 +88,8 @@ class Team:
         nbformat.write(submission.notebook, notebook)
         shutil.copy(base / "gradebook.db", work)
         runtime = tempfile.mkdtemp(prefix="cam-")  # a short path: it holds sockets
-        limits = {"cell_seconds": self.limits.cell_seconds, "seconds": self.limits.seconds, "memory": self.limits.memory}
-        job = {"assignment": name, "course": str(self.course), "runtime": runtime, "isolated": self.isolated, **limits}
-        write(work / "job.json", json.dumps(job))
+        job = {"assignment": name, "course": str(self.course), "runtime": runtime, "isolated": self.isolated}
+        write(work / "job.json", json.dumps(job | asdict(self.limits)))
         try:
             said = self._run(work)
         finally:
@@ -102,7 +101,7 @@ class Team:
                 file = work / kind / "student" / name / f"{name}.{ending}"
                 if "failed" not in result:
                     shutil.copy(file, new / file.name)
-            result = {"key": "" if "failed" in result else key, "seconds": round(time.perf_counter() - start, 1)} | result
+            result |= {"key": "" if "failed" in result else key, "seconds": round(time.perf_counter() - start, 1)}
             (new / "result.json").write_text(json.dumps(result))
         shutil.rmtree(work)
 
@@ -133,7 +132,7 @@ class Team:
             process.stdin.close()
 
 
-def merge(course: Path, state: Path, submissions: list[Submission], keys: dict, bases: dict) -> Path:
+def merge(course: Path, state: Path, submissions: list[Submission], bases: dict) -> Path:
     """Into the course's gradebook, autograded/ and feedback/ what is new; then grades.csv, points by hand included."""
     from nbgrader.api import Gradebook
 

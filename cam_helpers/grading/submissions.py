@@ -71,8 +71,9 @@ def _entry(student: str, path: Path, sources: dict, room: Path) -> list[Submissi
         try:
             problems = unpack(path, target, max_bytes=ARCHIVE)
         except ValueError as error:
-            return [Submission(student, reason=plain(str(error).replace(str(path), path.name)))]
-        notes, path = [plain(f"left out of the archive: {problem.what}") for problem in problems], target
+            words = str(error).replace(str(path), path.name).partition(": ")[0]
+            return [Submission(student, reason=plain(words))]
+        notes, path = [plain(f"left out of the archive: {problem.reason}") for problem in problems], target
     files = [path] if path.is_file() else sorted(path.rglob("*.ipynb"))
     inside = path.parent if path.is_file() else path
     files = [f for f in files if not SKIP.search(f.relative_to(inside).as_posix()) and not f.is_symlink()]
@@ -88,7 +89,9 @@ def _entry(student: str, path: Path, sources: dict, room: Path) -> list[Submissi
         first = several[0][2]
         first.notes += notes
         if len(several) > 1 and assignment != "?":
-            first.notes.append(f"taken: {plain(several[0][1])}; left out: {plain(', '.join(n for _, n, _ in several[1:]))}")
+            first.notes.append(
+                f"taken: {plain(several[0][1])}; left out: {plain(', '.join(n for _, n, _ in several[1:]))}"
+            )
         if assignment != "?" or len(read) == 1:
             chosen.append(first)
     return chosen
@@ -116,7 +119,9 @@ def _read(student: str, file: Path, sources: dict) -> Submission:
     return Submission(student, best, made, notes=notes)
 
 
-def assemble(handed_in: nbformat.NotebookNode, source: nbformat.NotebookNode) -> tuple[nbformat.NotebookNode, list[str]]:
+def assemble(
+    handed_in: nbformat.NotebookNode, source: nbformat.NotebookNode
+) -> tuple[nbformat.NotebookNode, list[str]]:
     """The student's answers and own cells among the instructor's set-up, tests and points -> (notebook, notes).
 
     Cells are matched by their grade_id. The first of several counts as the cell; the others, and ids that the

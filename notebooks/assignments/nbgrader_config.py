@@ -1,7 +1,7 @@
 """The course for nbgrader: `nbgrader formgrader`, run in this folder, marks what is written in words."""
 
-from nbgrader.preprocessors import GetGrades
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
+from nbgrader.preprocessors import GetGrades
 
 from cam_helpers.grading.execute import ShowMessagesOnly
 
