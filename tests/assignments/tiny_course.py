@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 
 import nbformat
+from conftest import ROOT
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 NAME = "numbers"
@@ -68,6 +70,7 @@ def make(course: Path, name: str = NAME) -> Path:
     folder = course / "source" / name
     folder.mkdir(parents=True)
     nbformat.write(source(), folder / f"{name}.ipynb")
+    shutil.copy(ROOT / "notebooks" / "assignments" / "nbgrader_config.py", course)
     return course
 
 
