@@ -115,9 +115,10 @@ def environment() -> dict[str, str]:
 
 def kernelspec(folder: Path, runtime: Path, memory: int, isolated: bool) -> None:
     """Write a kernel `python3` under `folder`; JUPYTER_PATH leads to it."""
-    python = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    start = [sys.executable, "-S", "-c", START, str(memory), str(2 * MOST["processes"]), str(_user()), python[-1]]
-    argv = [*_bubblewrap(runtime), *start, *python] if isolated else python
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    if isolated:
+        limits = [str(memory), str(2 * MOST["processes"]), str(_user()), argv[-1]]
+        argv = [*_bubblewrap(runtime), sys.executable, "-S", "-c", START, *limits, *argv]
     spec = {"argv": argv, "display_name": "Python", "language": "python", "interrupt_mode": "message"}
     spec["env"] = {k: v for k, v in environment().items() if k != "CAM_CACHE" and not isolated}
     (folder / "kernels" / "python3").mkdir(parents=True)
@@ -141,16 +142,16 @@ class Watch(threading.Thread):
                 self.look(end)
 
     def look(self, end: float) -> None:
-        taken, count = 0, 0
+        sizes = []
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                taken, count = taken + process.memory_info().rss, count + 1
+                sizes.append((process.memory_info().rss, process))
         written = sum(p.stat().st_size for p in self.runtime.rglob("*") if p.is_file() and not p.is_symlink())
         if time.monotonic() > end:
             self.kill(f"more than {self.seconds:.0f} s in all")
-        elif count > MOST["processes"]:
+        elif len(sizes) > MOST["processes"]:
             self.kill(f"more than {MOST['processes']} processes")
-        elif taken > self.memory:
+        elif sum(rss for rss, _ in sizes) > self.memory and sum(map(_share, sizes)) > self.memory:
             self.kill(f"more than {self.memory / 2**30:.1f} GiB of memory")
         elif written > MOST["sockets"]:
             self.kill("files where only the kernel's sockets belong")
@@ -161,3 +162,11 @@ class Watch(threading.Thread):
             with contextlib.suppress(psutil.Error):
                 for process in psutil.Process().children(recursive=deep):
                     process.kill()
+
+
+def _share(sized: tuple) -> int:
+    """Memory that several processes hold together counts once."""
+    rss, process = sized
+    with contextlib.suppress(psutil.Error):
+        return getattr(process.memory_full_info(), "pss", rss)
+    return rss

@@ -136,6 +136,8 @@ def assemble(
             new = nbformat.from_dict(ours[name])
             if new.metadata.nbgrader.solution:
                 new.source = str(theirs.source)
+                if new.cell_type == "markdown" and theirs.get("attachments"):
+                    new.attachments = theirs.attachments
         else:
             if name:
                 what = "is there more than once; the first counts" if name in ours else "is not of this assignment"
