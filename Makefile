@@ -44,6 +44,7 @@ release: $(VENV)/.grade  ## dist/assignments.zip for students: no solutions, no 
 	$(BIN)/python -m cam_helpers.grading.release $(ARGS)
 
 grade: $(VENV)/.grade  ## marks and feedback for SUBMISSIONS=folder; goes on where it was broken off
+	@test -n "$(SUBMISSIONS)" || { echo "say where: make grade SUBMISSIONS=folder"; exit 1; }
 	$(BIN)/python -m cam_helpers.grading "$(SUBMISSIONS)" $(ARGS)
 
 lint: $(VENV)/.test  ## ruff on code and notebooks

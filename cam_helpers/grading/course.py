@@ -37,17 +37,10 @@ def configuration(course: Path, root: Path):
     """The course's nbgrader_config.py, for the folder `root`."""
     from traitlets.config import PyFileConfigLoader
 
-    given = course / "nbgrader_config.py"
-    config = PyFileConfigLoader(given.name, str(course)).load_config() if given.is_file() else _empty()
+    config = PyFileConfigLoader("nbgrader_config.py", str(course)).load_config()
     config.CourseDirectory.root = str(root)
     config.CourseDirectory.db_url = f"sqlite:///{root / 'gradebook.db'}"
     return config
-
-
-def _empty():
-    from traitlets.config import Config
-
-    return Config()
 
 
 def convert(converter, config, assignment: str, student: str = "*") -> None:
@@ -74,7 +67,7 @@ def fingerprint(course: Path, name: str) -> str:
     return whole.hexdigest()
 
 
-def prepare(course: Path, name: str, folder: Path) -> Path:
+def prepare(course: Path, name: str, folder: Path, gradebook: bool = True) -> Path:
     """Build `folder`: source/, release/ without solutions and hidden tests, gradebook.db. Kept when it is there."""
     if not folder.is_dir():
         from nbgrader.converters import GenerateAssignment
@@ -82,17 +75,25 @@ def prepare(course: Path, name: str, folder: Path) -> Path:
         with place(folder) as new:
             new = new.resolve()
             write(new / "source" / name / f"{name}.ipynb", nbformat.writes(source(course, name)))
-            convert(GenerateAssignment, configuration(course, new), name)
+            config = configuration(course, new)
+            if not gradebook:
+                config.GenerateAssignment.no_database, config.SaveCells.enabled = True, False
+            convert(GenerateAssignment, config, name)
     return folder
 
 
 def register(course: Path, name: str, folder: Path) -> None:
     """Make the course's own gradebook know the cells of an assignment; marks that are there stay."""
     from nbgrader.converters import GenerateAssignment
+    from nbgrader.converters.base import NbGraderException
 
     config = configuration(course, folder)
     config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
-    convert(GenerateAssignment, config, name)
+    try:
+        convert(GenerateAssignment, config, name)
+    except NbGraderException as error:
+        words = f"{name} has other cells than when it was graded before: move {course / 'gradebook.db'} away, and grade"
+        raise RuntimeError(f"{words} again. Marks given by hand are in it.") from error
 
 
 def exercise(grade_id: str) -> str:

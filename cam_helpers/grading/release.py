@@ -27,7 +27,7 @@ def release(course: Path, out: Path) -> list[str]:
     whole = io.BytesIO()
     with tempfile.TemporaryDirectory() as room, zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in assignments(course):
-            made = prepare(course, name, Path(room, name)) / "release" / name / f"{name}.ipynb"
+            made = prepare(course, name, Path(room, name), gradebook=False) / "release" / name / f"{name}.ipynb"
             found[f"assignments/{name}/{name}.ipynb"] = made
         for name, path in sorted(found.items()):
             archive.writestr(zipfile.ZipInfo(f"{out.stem}/{name}"), path.read_bytes(), zipfile.ZIP_DEFLATED)

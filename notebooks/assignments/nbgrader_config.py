@@ -1,4 +1,4 @@
-"""The course for nbgrader: `nbgrader formgrader`, run in this folder, marks what is written in words."""
+"""The course for nbgrader; its formgrader, opened from JupyterLab in this folder, marks what is written in words."""
 
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbgrader.preprocessors import GetGrades
