@@ -47,7 +47,7 @@ class LimitedExecute(Execute):
                 LimitedExecute.watch.kill(self.died)
         if self.died:
             cell.outputs = [new_output("error", ename="NotRun", evalue=self.died, traceback=[self.died])]
-            resources["died"] = LimitedExecute.watch.died = self.died
+            LimitedExecute.watch.died = self.died
         for output in cell.outputs:
             if output.output_type == "stream":
                 output.name = "stdout"  # nbgrader takes whatever is on stderr, a warning too, for a failed test

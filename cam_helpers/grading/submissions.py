@@ -61,7 +61,7 @@ def _entry(student: str, path: Path, sources: dict, room: Path) -> list[Submissi
     notes = []
     if path.is_symlink():
         return [Submission(student, reason="a link, not a file")]
-    if path.is_file() and path.suffix != ".ipynb":
+    if path.is_file() and path.suffix.lower() != ".ipynb":
         if not ENDING.search(path.name):
             return [Submission(student, reason=f"{plain(path.name)} is neither an archive nor a notebook")]
         from ..datasets.archives import unpack  # brings torch
