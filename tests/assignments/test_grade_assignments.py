@@ -88,3 +88,10 @@ def test_the_released_notebook_gets_none_and_fails_for_that_reason_only(graded, 
 @pytest.mark.parametrize("name", NAMES)
 def test_grading_takes_little_time(graded, name):
     assert float(graded[1]["reference", name]["seconds"]) <= SECONDS.get(name, 180)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_guide_knows_the_assignment_and_has_a_rubric_for_it(name):
+    guide = (COURSE / "README.md").read_text(encoding="utf-8")
+    assert f"| `{name}` |" in guide and f"(rubrics/{name}.md)" in guide
+    assert (COURSE / "rubrics" / f"{name}.md").is_file()
