@@ -94,8 +94,3 @@ def register(course: Path, name: str, folder: Path) -> None:
     except NbGraderException as error:
         words = f"{name} has other cells than when it was graded before: move {course / 'gradebook.db'} away, and grade"
         raise RuntimeError(f"{words} again. Marks given by hand are in it.") from error
-
-
-def exercise(grade_id: str) -> str:
-    """test-iou and test-iou-2 both count for iou."""
-    return re.sub(r"^test-(.+?)(-\d+)?$", r"\1", grade_id)

@@ -12,7 +12,7 @@ from nbgrader.preprocessors import ClearHiddenTests, Execute
 from .course import HIDDEN
 
 LARGEST_MESSAGE = 32 << 20  # bytes
-LARGEST_OUTPUT = 5_000_000  # characters, of one cell
+LARGEST_OUTPUT, LARGEST_IN_ALL = 5_000_000, 40_000_000  # characters, of a cell and of a submission
 
 
 class Manager(AsyncKernelManager):
@@ -30,7 +30,7 @@ class LimitedExecute(Execute):
 
     def __init__(self, *args, **options):
         super().__init__(*args, **(options | {"kernel_manager_class": Manager}))
-        self.died = ""
+        self.died, self.all = "", 0
         self.raise_on_iopub_timeout = False  # an error is in the reply as well
         self.store_widget_state = False
 
@@ -51,11 +51,14 @@ class LimitedExecute(Execute):
         for output in cell.outputs:
             if output.output_type == "stream":
                 output.name = "stdout"  # nbgrader takes whatever is on stderr, a warning too, for a failed test
+            elif output.output_type == "error":
+                output.evalue, output.traceback = output.evalue[:1000], [s[:9999] for s in output.traceback[-50:]]
         return cell, resources
 
     def output(self, outs, msg, display_id, cell_index):
-        self.size += sum(len(str(part)) for part in msg["content"].values())
-        if self.size > LARGEST_OUTPUT and msg["msg_type"] != "error":
+        size = sum(len(str(part)) for part in msg["content"].values())
+        self.size, self.all = self.size + size, self.all + size
+        if (self.size > LARGEST_OUTPUT or self.all > LARGEST_IN_ALL) and msg["msg_type"] != "error":
             text = "\n(the rest of the output was left out)\n"
             if not (outs and outs[-1].get("text", "").endswith(text)):
                 outs.append(new_output("stream", name="stdout", text=text))
@@ -76,10 +79,8 @@ class ShowMessagesOnly(ClearHiddenTests):
         lines -= {line.strip() for cell in nb.cells for line in cell.source.splitlines()}
         for cell in nb.cells:
             for output in cell.get("outputs", []):
-                if output.output_type == "error":
-                    output.evalue = output.evalue[:1000]
-                    if utils.is_grade(cell):
-                        output.traceback = [f"{output.ename}: {output.evalue}" if output.evalue else output.ename]
+                if output.output_type == "error" and utils.is_grade(cell):
+                    output.traceback = [f"{output.ename}: {output.evalue}" if output.evalue else output.ename]
             if utils.is_grade(cell) and cell.cell_type == "code":
                 cell.outputs = [o for o in cell.outputs if o.output_type == "error"]
             shown = str(cell.get("outputs", "")).replace("\\n", "\n").replace("\\'", "'")

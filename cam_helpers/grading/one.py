@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -19,6 +20,10 @@ def main(folder: Path) -> None:
     os.environ["JUPYTER_PATH"] = str(folder)
     sys.modules["rfc3987_syntax"] = None  # builds a parser of addresses, for two seconds, that nothing here asks for
     logging.getLogger("traitlets").addHandler(logging.FileHandler(folder / "log.txt"))
+    with contextlib.suppress(ImportError):  # what student code sends cannot fill the memory here
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
     from nbgrader.api import Gradebook
     from nbgrader.converters import Autograde, GenerateFeedback

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,9 @@ from . import course as courses
 from .files import place, write
 from .isolation import missing
 from .submissions import Submission, collect, plain
+
+EXERCISE = re.compile(r"^test-(.+?)(-\d+)?$")  # test-iou and test-iou-2 both count for iou
+KINDS = (("autograded", "ipynb"), ("feedback", "html"))
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,20 @@ class Team:
         shutil.rmtree(state / "work", ignore_errors=True)
 
     def one(self, submission: Submission, key: str, base: Path) -> None:
-        """Grade one; whatever happens, a result is there afterwards."""
+        """Grade one and keep its result; what went wrong is a result as well."""
         name, start = submission.assignment, time.perf_counter()
         work = self.state / "work" / submission.student / name
+        with place(self.state / "results" / submission.student / name) as new:
+            try:
+                result = self._grade(submission, work, base, new) | {"key": key}
+            except Exception as error:
+                result = {"failed": plain(error), "key": ""}
+            result["seconds"] = round(time.perf_counter() - start, 1)
+            (new / "result.json").write_text(json.dumps(result))
+        shutil.rmtree(work, ignore_errors=True)
+
+    def _grade(self, submission: Submission, work: Path, base: Path, new: Path) -> dict:
+        name = submission.assignment
         notebook = work / "submitted" / "student" / name / f"{name}.ipynb"
         notebook.parent.mkdir(parents=True)
         nbformat.write(submission.notebook, notebook)
@@ -94,16 +109,11 @@ class Team:
             said = self._run(work)
         finally:
             shutil.rmtree(runtime, ignore_errors=True)
-        made = work / "result.json"
-        result = json.loads(made.read_text()) if made.is_file() else {"failed": plain(said or "no result was written")}
-        with place(self.state / "results" / submission.student / name) as new:
-            for kind, ending in (("autograded", "ipynb"), ("feedback", "html")):
-                file = work / kind / "student" / name / f"{name}.{ending}"
-                if "failed" not in result:
-                    shutil.copy(file, new / file.name)
-            result |= {"key": "" if "failed" in result else key, "seconds": round(time.perf_counter() - start, 1)}
-            (new / "result.json").write_text(json.dumps(result))
-        shutil.rmtree(work)
+        if not (work / "result.json").is_file():
+            raise RuntimeError(said)
+        for kind, ending in KINDS:
+            shutil.copy(work / kind / "student" / name / f"{name}.{ending}", new)
+        return json.loads((work / "result.json").read_text())
 
     def _run(self, work: Path) -> str:
         env = os.environ | {"PYTHONPATH": str(courses.PACKAGE.parent), "OMP_NUM_THREADS": "1"}
@@ -175,7 +185,7 @@ def _store(book, course: Path, home: Path, student: str, name: str, result: dict
         if changed or not by_hand:
             entry.needs_manual_grade = entry.auto_score is None or by_hand
     book.db.commit()
-    for kind, ending in (("autograded", "ipynb"), ("feedback", "html")):
+    for kind, ending in KINDS:
         target = course / kind / student / name / f"{name}.{ending}"
         if changed or not target.is_file():
             write(target, (home / f"{name}.{ending}").read_bytes())
@@ -186,7 +196,7 @@ def _points(book, student: str, name: str) -> dict:
     points: dict = {}
     grades = book.find_submission_notebook(name, name, student).grades
     for entry in grades:
-        exercise = f"{name}: {courses.exercise(entry.name)}"
+        exercise = f"{name}: " + EXERCISE.sub(r"\1", entry.name)
         points[exercise] = points.get(exercise, 0) + entry.score
     waiting = sum(entry.max_score for entry in grades if entry.needs_manual_grade)
     total = {"points": sum(points.values()), "of": sum(entry.max_score for entry in grades), "to mark": waiting}

@@ -112,6 +112,7 @@ def _read(student: str, file: Path, sources: dict) -> Submission:
             words = "has no cell of the assignment" if stem != "?" else "is not a notebook of this course"
             return Submission(student, stem, reason=f"{plain(file.name)} {words}")
         made, notes = assemble(notebook, sources[best])
+        nbformat.writes(made).encode()  # half a character cannot be written
     except Exception as error:  # whatever a damaged file makes the readers say
         return Submission(student, stem, reason=f"{plain(file.name)} is not a whole notebook: {plain(error)}")
     if file.stem not in (best, student):
@@ -119,9 +120,7 @@ def _read(student: str, file: Path, sources: dict) -> Submission:
     return Submission(student, best, made, notes=notes)
 
 
-def assemble(
-    handed_in: nbformat.NotebookNode, source: nbformat.NotebookNode
-) -> tuple[nbformat.NotebookNode, list[str]]:
+def assemble(handed_in, source) -> tuple[nbformat.NotebookNode, list[str]]:
     """The student's answers and own cells among the instructor's set-up, tests and points -> (notebook, notes).
 
     Cells are matched by their grade_id. The first of several counts as the cell; the others, and ids that the

@@ -214,6 +214,8 @@ def graded(released, tmp_path_factory):
     (folder / "nothing.ipynb").write_text("")
     (folder / "not_json.ipynb").write_text('{"cells": [')
     (folder / "not_a_notebook.ipynb").write_text('["a list"]')
+    text = nbformat.writes(tiny.handed_in(released, **RIGHT | {"double": "HALF"}))
+    (folder / "half_a_character.ipynb").write_text(text.replace("HALF", "\\ud800"))
     put("other_course", new_notebook(cells=[new_code_cell("1 + 1")]))
     (folder / "essay").write_bytes(b"PK")
     (folder / "no_files").mkdir()
@@ -273,7 +275,8 @@ REASONS = {
     "again_and_again": "more than 15 s in all", "memory_in_parts": "more than 1.0 GiB of memory",
     "many_processes": "more than 64 processes", "exits": "Python ended while cell",
     "empty": "empty.ipynb is empty", "nothing": "not a whole notebook", "not_json": "not a whole notebook",
-    "not_a_notebook": "not a whole notebook", "other_course": "not a notebook of this course",
+    "not_a_notebook": "not a whole notebook", "half_a_character": "not a whole notebook",
+    "other_course": "not a notebook of this course",
     "essay": "neither an archive nor a notebook", "no_files": "no notebook", "link": "a link, not a file",
     "Two_Claims": "2 submissions carry this name", "bomb": "more than", "broken": "cannot be unpacked",
 }  # fmt: skip
