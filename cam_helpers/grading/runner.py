@@ -81,7 +81,13 @@ class Team:
         self.course, self.state, self.limits, self.isolated, self.running = course, state, limits, isolated, set()
         for job in (state / "work").glob("*/*/job.json"):  # of a runner that was killed
             shutil.rmtree(json.loads(job.read_text())["runtime"], ignore_errors=True)
-        shutil.rmtree(state / "work", ignore_errors=True)
+        for left in (
+            state / "work",
+            *state.glob("unpacked-*"),
+            *state.glob("*/.writing-*"),
+            *state.glob("*/*/.writing-*"),
+        ):
+            shutil.rmtree(left, ignore_errors=True)
 
     def one(self, submission: Submission, key: str, base: Path) -> None:
         """Grade one and keep its result; what went wrong is a result as well."""
