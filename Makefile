@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 LAB_FLAGS := "--ServerApp.tornado_settings={'websocket_max_message_size': 500_000_000}"
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all notebooks checkpoints lint bench clean
+.PHONY: help lab test test-all notebooks checkpoints release grade site slides lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | \
@@ -40,6 +40,20 @@ checkpoints: $(VENV)/.test  ## train what data/checkpoints/recipes.yaml lists; g
 		$(BIN)/python -m cam_helpers.training --preset $$name --out data/cache/training/$$name \
 			--checkpoint data/checkpoints/$$name.safetensors || exit 1; done
 
+release: $(VENV)/.grade  ## dist/assignments.zip for students: no solutions, no hidden tests
+	$(BIN)/python -m cam_helpers.grading.release $(ARGS)
+
+grade: $(VENV)/.grade  ## marks and feedback for SUBMISSIONS=folder; goes on where it was broken off
+	@test -n "$(SUBMISSIONS)" || { echo "say where: make grade SUBMISSIONS=folder"; exit 1; }
+	$(BIN)/python -m cam_helpers.grading "$(SUBMISSIONS)" $(ARGS)
+
+site: $(VENV)/.test  ## all lessons as pages to read without running them: dist/site/index.html
+	$(BIN)/python notebooks/site/pages.py site
+
+slides: $(VENV)/.test  ## slides of all lessons: dist/slides/index.html; every figure as a file: dist/figures/index.html
+	$(BIN)/python notebooks/site/pages.py slides
+	$(BIN)/python notebooks/site/pages.py figures
+
 lint: $(VENV)/.test  ## ruff on code and notebooks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -47,7 +61,7 @@ bench: $(VENV)/.test  ## speed, as ratios measured in one run
 	for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:  ## remove the environment and everything drawn or computed
-	rm -rf $(VENV) build *.egg-info data/cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info data/cache .pytest_cache .ruff_cache .hypothesis
 
 .PHONY: lesson badges
 lesson: $(VENV)/.lab  ## start a lesson from the template (NAME=12_my_topic)
@@ -69,6 +83,10 @@ $(VENV)/.lab: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check -e .
 	@touch $@
 
+$(VENV)/.grade: $(VENV)/.created pyproject.toml
+	$(BIN)/python -m pip install --disable-pip-version-check -e ".[grade]"
+	@touch $(VENV)/.lab $@
+
 $(VENV)/.test: $(VENV)/.created pyproject.toml
-	$(BIN)/python -m pip install --disable-pip-version-check -e ".[test]"
+	$(BIN)/python -m pip install --disable-pip-version-check -e ".[test,site]"
 	@touch $(VENV)/.lab $@

@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import copy
 import html
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import io
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-__all__ = ["Check", "choice", "equal", "function"]
+__all__ = ["Check", "choice", "equal", "function", "require"]
 
 _LOOK = {
     "right": ("✓ Right.", "#1b7837"),
@@ -100,6 +102,21 @@ def function(
     return Check(name, "right", why)
 
 
+def require(answer: Callable, cases, reference: Callable, wrong=(), hint: str = "", rtol: float = 1e-4) -> None:
+    """`function` as an assertion, for the graded assignments: nothing when right.
+
+    Raises NotImplementedError when unanswered, and AssertionError with the misconception, never with an expected value.
+    What the answer warns of or prints to stderr is kept back: to nbgrader it would be a failure.
+    """
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        check = function("", answer, cases, lambda *case: _numbers(reference(*case)), "", wrong, hint, rtol)
+    if check.status == "unanswered":
+        raise NotImplementedError
+    if check.status == "wrong":
+        raise AssertionError(check.text)
+
+
 def choice(name: str, answer, right: str, feedback: Mapping[str, str]) -> Check:
     """A multiple-choice question; feedback: what to say to each option. Raises KeyError when `right` has none."""
     reason = feedback[right]
@@ -180,10 +197,11 @@ def _copies(case: tuple) -> tuple:
         return tuple(part.detach().clone() if isinstance(part, torch.Tensor) else part for part in case)
 
 
-def _outcomes(wrong: Iterable[tuple[Callable, str]], case: tuple) -> list[tuple[object, str]]:
+def _outcomes(wrong: Iterable[tuple[Callable, str]], case: tuple) -> Iterator[tuple[object, str]]:
     """What each misconception gives for this case; one that cannot deal with it is passed over."""
-    outcomes = []
     for misconception, text in wrong:
+        outcome = None
         with contextlib.suppress(Exception):
-            outcomes.append((misconception(*_copies(case)), text))
-    return outcomes
+            outcome = misconception(*_copies(case))
+        if outcome is not None:
+            yield outcome, text

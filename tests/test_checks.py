@@ -1,5 +1,8 @@
 """Feedback on exercises: right, wrong in a known way, wrong in an unknown way, and not answered yet."""
 
+import sys
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -242,3 +245,27 @@ def test_the_status_is_in_words_and_announced(status, words):
 def test_an_answer_cannot_bring_its_own_html():
     check = equal("<img src=x onerror=alert(1)>")
     assert "<img" in check.text and "<img" not in check._repr_html_()
+
+
+def test_a_graded_answer_passes_in_silence_or_stops_with_the_misconception(capsys):
+    cases, wrong = [(3.0,), (4.0,)], [(lambda x: x * 2, "that doubles it")]
+
+    def warned(x):
+        warnings.warn("division by zero", RuntimeWarning, stacklevel=1)
+        print("halfway", file=sys.stderr)
+        return x**2
+
+    assert checks.require(warned, cases, lambda x: x**2, wrong) is None
+    assert capsys.readouterr().err == ""
+    with pytest.raises(AssertionError, match="that doubles it"):
+        checks.require(lambda x: x + x, cases, lambda x: x**2, wrong)
+    for answer in ("nine", None, [1.0, 2.0], 1 / 7):
+        with pytest.raises(AssertionError) as stopped:
+            checks.require(lambda _, answer=answer: answer, cases, lambda x: x**2 + 0.125)
+        assert "9.1" not in str(stopped.value)
+    with pytest.raises(NotImplementedError):
+        checks.require(todo, cases, lambda x: x**2)
+
+
+def todo(x):
+    raise NotImplementedError()

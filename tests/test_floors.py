@@ -9,7 +9,7 @@ FLOORS = [
     {"tracing", "pooling", "maps", "boxes", "images"},
     {"networks", "world", "datasets", "digits"},
     {"training", "scores", "saliency", "probes", "statistics", "units"},
-    {"explorer", "pictures", "checks", "controls", "machine"},
+    {"explorer", "pictures", "checks", "controls", "machine", "grading"},
 ]
 MODULES = sorted((ROOT / "cam_helpers").rglob("*.py"))
 

@@ -19,7 +19,8 @@ OTHER_NAMES = {"pytorch": "torch"}  # conda-forge's name -> the registry's
 
 
 def required() -> dict[str, Requirement]:
-    lines = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    extras = PROJECT["optional-dependencies"]
+    lines = PROJECT["dependencies"] + extras["test"] + extras["site"]
     return {r.name: r for r in map(Requirement, lines)}
 
 
