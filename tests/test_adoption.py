@@ -178,10 +178,12 @@ def test_workflows_name_files_and_options_that_are_there():
             assert set(re.findall(r"--(\w+)", option)) <= {"only", "package", "workers"}
     matrix = yaml_of(ROOT / ".github/workflows/test.yml")["jobs"]["everywhere"]["strategy"]["matrix"]
     assert matrix["python"] == ["3.11", "3.12", "3.13"] and len(matrix["os"]) == 3
-    inputs = yaml_of(ROOT / ".github/workflows/validate.yml")[True]["workflow_call"]["inputs"]
+    called = yaml_of(ROOT / ".github/workflows/validate.yml")[True]
+    inputs = called["workflow_call"]["inputs"]
+    assert inputs == called["workflow_dispatch"]["inputs"]
     assert inputs["only"]["default"].split() == list(validate.PARTS)
-    called = [job for path in WORKFLOWS for job in yaml_of(path)["jobs"].values() if "uses" in job]
-    assert len(called) == 2 and all(set(job.get("with", {})) <= set(inputs) for job in called)
+    callers = [job for path in WORKFLOWS for job in yaml_of(path)["jobs"].values() if "uses" in job]
+    assert len(callers) == 2 and all(set(job.get("with", {})) <= set(inputs) for job in callers)
 
 
 def test_only_what_publishes_may_write():
