@@ -42,7 +42,11 @@ for name, most in (r.RLIMIT_DATA, int(memory)), (r.RLIMIT_NPROC, int(processes))
 if user := int(user):
     os.chown(connection, user, user)
     for top in "/tmp", "/dev/shm", os.path.dirname(connection):
-        for folder, _, _ in os.walk(top, topdown=False):
+        inside = []
+        for folder, names, _ in os.walk(top):
+            names[:] = [name for name in names if not os.path.ismount(os.path.join(folder, name))]
+            inside.append(folder)
+        for folder in reversed(inside):
             os.chown(folder, user, user)
     os.setgroups([])
     os.setgid(user)

@@ -139,8 +139,11 @@ class Team:
                     process.wait(10)
                 except subprocess.TimeoutExpired:
                     process.kill()
-        lines = (work / "said.txt").read_text(errors="replace").strip().splitlines()
-        return (lines[-1:] or [f"ended with {process.returncode}"])[0]
+        files = [path for path in (work / "said.txt", work / "log.txt") if path.is_file()]
+        lines = [line for path in files for line in path.read_text(errors="replace").splitlines()]
+        return ([line for line in lines if re.match(r"\w*(Error|Exception): ", line)] or [*lines, "nothing was said"])[
+            -1
+        ]
 
     def stop(self, pool: ThreadPoolExecutor) -> None:
         pool.shutdown(wait=False, cancel_futures=True)
