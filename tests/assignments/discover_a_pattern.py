@@ -373,7 +373,7 @@ def paste_effect(predict, images, labels, patch, row, column, suspected):
 """,
         "numpy": """
 def paste_effect(predict, images, labels, patch, row, column, suspected):
-    new = np.array(images)
+    new = np.asarray(images).copy()
     new[:, :, row : row + patch.shape[1], column : column + patch.shape[2]] = np.asarray(patch)
     old, said = np.asarray(predict(images)), np.asarray(predict(torch.from_numpy(new)))
     keep = (np.asarray(labels) != suspected) & (old != suspected)
