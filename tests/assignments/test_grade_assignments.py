@@ -63,7 +63,9 @@ def test_the_reference_gets_all_points_and_no_answer_none(name, tmp_path):
     assert all(errors(cell) for cell in empty if is_test(cell))
     assert {words.partition(":")[0] for cell in empty for words in errors(cell)} == {"NotImplementedError"}
 
-    assert float(rows["reference"]["seconds"]) <= (30 if name in SHORT else 180)
+    # on a core of its own; a machine that does other things at the same time is slower
+    busy = max(1.0, 2 * os.getloadavg()[0] / os.cpu_count())
+    assert float(rows["reference"]["seconds"]) <= busy * (30 if name in SHORT else 180)
 
 
 @pytest.mark.parametrize("name", courses.assignments(COURSE))
