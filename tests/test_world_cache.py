@@ -45,7 +45,7 @@ def same(a, b):
 def forbid_drawing(monkeypatch):
     from cam_helpers.world import workers
 
-    def fail(*_):
+    def fail(*_, **__):
         raise AssertionError("drawn again")
 
     monkeypatch.setattr(workers, "draw_all", fail)
@@ -70,6 +70,21 @@ def test_every_argument_is_part_of_the_key(change, folder):
     load()
     load(**change)
     assert len(list(folder.glob("*.npys"))) == 2
+
+
+@pytest.mark.parametrize("task", ["objects", "scenes", "video", "concepts"])
+def test_fewer_pictures_are_read_from_more_and_more_are_added_to_fewer(task, folder, monkeypatch):
+    """The same bytes as when drawn whole: a picture does not depend on how many there are."""
+    whole = {n: load(task=task, n=n) for n in (3, 5)}  # five: three are read, two are drawn
+    assert len(list(folder.glob("*.npys"))) == 2
+    for path in folder.glob("*-3x*.npys"):
+        path.unlink()
+    with monkeypatch.context() as patch:
+        forbid_drawing(patch)
+        assert same(whole[3], load(task=task, n=3))
+    for path in folder.glob("*.npys"):
+        path.unlink()
+    assert same(whole[5], load(task=task, n=5))
 
 
 def test_ten_processes_fill_one_cache(folder):

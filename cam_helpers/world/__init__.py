@@ -36,6 +36,7 @@ def load(task, split, n=None, size=64, seed=46, difficulty=1.0, workers=None):
 def load_arrays(task, split, n=None, size=64, seed=46, difficulty=1.0, workers=None):
     """What `load` wraps, without torch: a dict of packed NumPy arrays (`pack.py` says which) and the recipe."""
     from . import cache, recipes
+    from .pack import first, join
     from .workers import draw_all
 
     data = recipes.data_folder()
@@ -46,16 +47,18 @@ def load_arrays(task, split, n=None, size=64, seed=46, difficulty=1.0, workers=N
     if n < 1 or not 48 <= size <= 256 or seed < 0 or not 0 <= difficulty <= 1:
         raise ValueError("n must be at least 1, size 48 to 256, seed not negative and difficulty 0 to 1")
     job = {"task": task, "split": split, "size": size, "seed": seed, "difficulty": float(difficulty), "data": str(data)}
-    key = [_engine(), recipe.digest, n, *(v for k, v in job.items() if k != "data")]
+    key = [_engine(), recipe.digest, *(v for k, v in job.items() if k != "data")]
     key = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
     place = cache.folder(data)
-    path = place / f"{task}-{split}-{n}x{size}-{key}.npys" if place else None
-    arrays = cache.read(path) if path else None
-    if arrays is None:
-        arrays = draw_all(job, n, workers)
-        if path:
+    there, arrays = cache.nearest(place, f"{task}-{split}-", f"x{size}-{key}.npys", n) if place else (0, None)
+    if there > n:
+        arrays = first(arrays, n)  # a picture does not depend on how many there are
+    elif there < n:
+        drawn = draw_all(job, n, workers, start=there)
+        arrays = join([arrays, drawn]) if there else drawn
+        if place:
             cache.sweep(place)
-            cache.write(path, arrays)
+            cache.write(place / f"{task}-{split}-{n}x{size}-{key}.npys", arrays)
     return arrays, recipe
 
 

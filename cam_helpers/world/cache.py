@@ -56,6 +56,19 @@ def read(path: Path) -> dict[str, np.ndarray] | None:
     return None
 
 
+def nearest(place: Path, head: str, tail: str, n: int) -> tuple[int, dict[str, np.ndarray] | None]:
+    """Of the files `{head}{count}{tail}`: the one with n pictures or the fewest above, else the most below.
+
+    -> how many, and the arrays; (0, None) without any that can be read.
+    """
+    counts = [path.name.removeprefix(head).removesuffix(tail) for path in place.glob(f"{head}*{tail}")]
+    counts = sorted(int(count) for count in counts if count.isdigit())
+    for count in [c for c in counts if c >= n] + [c for c in counts[::-1] if c < n]:
+        if (arrays := read(place / f"{head}{count}{tail}")) is not None:
+            return count, arrays
+    return 0, None
+
+
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Store arrays under a path, atomically. A full disk or a lost folder is a warning, not an error."""
     temporary = None

@@ -40,6 +40,13 @@ def join(packed: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {key: np.concatenate([p[key] for p in packed]) for key in packed[0]}
 
 
+def first(packed: dict[str, np.ndarray], n: int) -> dict[str, np.ndarray]:
+    """A pack of the first n pictures, or clips, with memory of its own."""
+    pictures = int((packed["clip"] < n).sum()) if "clip" in packed else n
+    things = int(packed["counts"][:pictures].sum())
+    return {key: a[: things if key in ("objects", "boxes") else pictures].copy() for key, a in packed.items()}
+
+
 def boxes_of(instances: np.ndarray, count: int) -> np.ndarray:
     """The extent of objects 1…count: float32 (count,4) xyxy pixels, x2/y2 exclusive; zeros for one that is hidden."""
     found = [Image.fromarray(instances == k).getbbox() or (0, 0, 0, 0) for k in range(1, count + 1)]

@@ -24,16 +24,17 @@ CHUNK = 32  # pictures a worker draws between two answers
 WORTH_IT = 12.0  # megapixels below which starting workers costs more than it saves
 
 
-def draw_all(job: dict, count: int, workers: int | None = None) -> dict[str, np.ndarray]:
-    """Draw pictures 0…count-1 of a job (task, split, size, seed, difficulty, data folder) and pack them.
+def draw_all(job: dict, stop: int, workers: int | None = None, start: int = 0) -> dict[str, np.ndarray]:
+    """Draw pictures start…stop-1 of a job (task, split, size, seed, difficulty, data folder) and pack them.
 
     workers: processes to use; None means one per core, or none at all for little work. The pixels do not depend on it.
     Raises RuntimeError when a worker dies, with what it said on the error stream.
     """
+    count = stop - start
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers is None:
         workers = cores if count * job["size"] ** 2 > WORTH_IT * 1e6 / 8 else 1
-    chunks = [range(k, min(k + CHUNK, count)) for k in range(0, count, CHUNK)]
+    chunks = [range(k, min(k + CHUNK, stop)) for k in range(start, stop, CHUNK)]
     with tqdm(total=count, desc=f"drawing {job['task']} {job['split']}", unit="picture", disable=count < 300) as bar:
         if workers <= 1 or len(chunks) == 1:
             done, recipe = [], load_recipe(job["task"], Path(job["data"]))
