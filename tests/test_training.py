@@ -19,8 +19,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from cam_helpers.training import PRESETS, Batches, Recipe, evaluate, fit
+from cam_helpers.training import PRESETS, Batches, Recipe, evaluate, fit, half_precision
 from cam_helpers.training.batches import augment
+from cam_helpers.training.loop import fast_precision
 
 CPU = torch.device("cpu")
 
@@ -432,3 +433,12 @@ def test_pictures_grow_in_the_epochs_asked_for():
 def test_growing_pictures_never_shrink_and_end_at_their_size(size, epochs, share, until):
     sides = [Recipe(size=size, epochs=epochs, growing=(share, until)).side(e) for e in range(epochs + 1)]
     assert sides == sorted(sides) and sides[-1] == size and sides[0] >= min(8, size)
+
+
+def test_half_precision_is_a_context_that_gives_what_fit_computes_in():
+    """On a machine that is no faster so, nothing changes."""
+    x = torch.randn(4, 3)
+    with half_precision("cpu"):
+        y = torch.nn.functional.linear(x, torch.eye(3))
+    assert y.dtype == (torch.bfloat16 if fast_precision(torch.device("cpu")) == "bf16" else torch.float32)
+    assert torch.allclose(y.float(), x, rtol=0.01, atol=0.01)

@@ -205,6 +205,15 @@ def fast_precision(device: torch.device) -> str:
     return "bf16" if device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in quick) else "no"
 
 
+def half_precision(device: torch.device | str) -> torch.autocast:
+    """A context in which networks compute in half precision, where `fit` would; elsewhere it changes nothing.
+
+    What comes out is bfloat16 (float16 on an older GPU), right to about one part in a hundred.
+    """
+    precision, kind = fast_precision(device := torch.device(device)), device.type
+    return torch.autocast(kind, torch.float16 if precision == "fp16" else torch.bfloat16, enabled=precision != "no")
+
+
 def processes() -> PartialState:
     """This process among those of torchrun, on a machine without a GPU too, where Accelerate has to be told."""
     return PartialState(cpu=not torch.accelerator.is_available() or parse_flag_from_env("ACCELERATE_USE_CPU"))
