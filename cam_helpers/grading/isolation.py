@@ -41,7 +41,7 @@ for name, most in (r.RLIMIT_DATA, int(memory)), (r.RLIMIT_NPROC, int(processes))
     r.setrlimit(name, (most, most))
 if user := int(user):
     os.chown(connection, user, user)
-    for top in "/tmp", "/dev/shm", os.path.dirname(connection):
+    for top in os.path.dirname(connection), "/tmp", "/dev/shm":  # deepest first
         inside = []
         for folder, names, _ in os.walk(top):
             names[:] = [name for name in names if not os.path.ismount(os.path.join(folder, name))]
