@@ -96,6 +96,7 @@ def cut(source: str, slide_type: str) -> tuple[str, str, str]:
 
 def words(source: str, slide_type: str):
     source = re.sub(r"\((\d\d_\w+)\.ipynb", r"(\1.html", source)  # a lesson links to the slides of another
+    source = re.sub(r"\[([^\]]+)\]\(\w+\.md[^)]*\)", r"\1", source)  # slides have no other pages: the name is left
     return nbformat.v4.new_markdown_cell(source, metadata={"slideshow": {"slide_type": slide_type}})
 
 
