@@ -14,6 +14,11 @@ torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items):
+    """The longest first, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: "takes_what_readers_take" not in item.nodeid)
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder of real pictures and weights, or a skip that says why."""
