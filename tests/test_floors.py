@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 FLOORS = [
-    {"tracing", "pooling", "maps", "boxes", "images"},
+    {"tracing", "pooling", "maps", "boxes", "images", "files", "devices"},
     {"networks", "world", "datasets", "digits"},
     {"training", "scores", "saliency", "probes", "statistics", "units"},
     {"explorer", "pictures", "checks", "controls", "machine", "grading"},

@@ -19,9 +19,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from cam_helpers.training import PRESETS, Batches, Recipe, evaluate, fit, half_precision
+from cam_helpers.devices import fast_precision, half_precision
+from cam_helpers.training import PRESETS, Batches, Recipe, evaluate, fit
 from cam_helpers.training.batches import augment
-from cam_helpers.training.loop import fast_precision
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,7 @@ From the command line: python -m cam_helpers.training --preset quick --out runs/
 """
 
 from .batches import Batches
-from .loop import Run, evaluate, fit, half_precision
+from .loop import Run, evaluate, fit
 from .recipe import PRESETS, Recipe
 
-__all__ = ["PRESETS", "Batches", "Recipe", "Run", "evaluate", "fit", "half_precision"]
+__all__ = ["PRESETS", "Batches", "Recipe", "Run", "evaluate", "fit"]

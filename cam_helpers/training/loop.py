@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from ..devices import fast_precision
 from .batches import Batches
 from .recipe import Recipe
 from .state import StateFiles
@@ -195,23 +196,6 @@ def evaluate(network: nn.Module, data, batch: int = 250, device: torch.device | 
         there = labels.sum(0) > 0  # a class without a picture has no precision
         found["mAP"] = float(average_precision_score(labels[:, there].numpy(), logits[:, there].numpy()))
     return found
-
-
-def fast_precision(device: torch.device) -> str:
-    """bf16 where the device computes in it faster than in float32."""
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    quick = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return "bf16" if device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in quick) else "no"
-
-
-def half_precision(device: torch.device | str) -> torch.autocast:
-    """A context in which networks compute in half precision, where `fit` would; elsewhere it changes nothing.
-
-    What comes out is bfloat16 (float16 on an older GPU), right to about one part in a hundred.
-    """
-    precision, kind = fast_precision(device := torch.device(device)), device.type
-    return torch.autocast(kind, torch.float16 if precision == "fp16" else torch.bfloat16, enabled=precision != "no")
 
 
 def processes() -> PartialState:
