@@ -35,10 +35,10 @@ test-all: test  ## the same, then what is slow: lessons without weights and with
 notebooks: $(VENV)/.test  ## run the lessons again, in place, from top to bottom
 	$(BIN)/python tests/execute.py $(LESSONS)
 
-checkpoints: $(VENV)/.test  ## train what data/checkpoints/recipes.yaml lists; goes on where it was broken off
+checkpoints: $(VENV)/.test  ## train what data/drawn_world/checkpoints/recipes.yaml lists; goes on where it was broken off
 	$(BIN)/python -m cam_helpers.training --list | while read -r name; do \
 		$(BIN)/python -m cam_helpers.training --preset $$name --out data/cache/training/$$name \
-			--checkpoint data/checkpoints/$$name.safetensors || exit 1; done
+			--checkpoint data/drawn_world/checkpoints/$$name.safetensors || exit 1; done
 
 release: $(VENV)/.grade  ## dist/assignments.zip for students: no solutions, no hidden tests
 	$(BIN)/python -m cam_helpers.grading.release $(ARGS)

@@ -223,7 +223,8 @@ def test_the_zip_of_lessons_holds_what_a_reader_needs(tmp_path):
         pytest.skip("not a git checkout")
     names = {name.split("/", 1)[1] for name in zipfile.ZipFile(release.lessons("1.2.3", tmp_path)).namelist()}
     assert {"Makefile", "notebooks/00_start_here.ipynb", "cam_helpers/maps.py"} <= names
-    assert "data/checkpoints/objects-gap.safetensors" in names and not any(n.startswith("tests/") for n in names)
+    assert "data/drawn_world/checkpoints/objects-gap.safetensors" in names
+    assert not any(name.startswith("tests/") for name in names)
 
 
 def test_the_citation_names_the_paper():

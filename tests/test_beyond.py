@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import VisionTransformer
 
-from cam_helpers import CamModel, networks, world
+import drawn_world
+from cam_helpers import CamModel, networks
 from cam_helpers.maps import NotCamCompatible, class_activation_maps
 from cam_helpers.probes import LinearProbe, gap_features
 
@@ -123,7 +124,7 @@ def test_deletion_and_insertion_know_a_right_map_from_a_wrong_one(lesson):
 
 
 def test_the_map_changes_when_the_head_becomes_random(lesson):
-    data = world.load("objects", "test", n=20, size=128)
+    data = drawn_world.load("objects", "test", n=20, size=128)
     network = networks.load_checkpoint("objects-gap")[0]
     first = CamModel(network)(data.images).maps(data.labels)[:, 0]
     broken = copy.deepcopy(network)
@@ -136,7 +137,8 @@ def test_the_map_changes_when_the_head_becomes_random(lesson):
 
 @pytest.mark.slow
 def test_a_head_from_shuffled_labels_knows_no_words_and_points_less_at_the_object():
-    learn, judge = world.load("objects", "val", n=400, size=128), world.load("objects", "test", n=300, size=128)
+    learn = drawn_world.load("objects", "val", n=400, size=128)
+    judge = drawn_world.load("objects", "test", n=300, size=128)
     network = CamModel(networks.load_checkpoint("generic-gap")[0])
     learnt = gap_features(network, learn.images)
     features = torch.cat([F.avg_pool2d(network(part).features, 2) for part in judge.images.split(50)])

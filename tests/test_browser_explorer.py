@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from test_browser import CHROMIUM, browser, cells_of, lab, open_and_run  # noqa: F401 - fixtures
 
-from cam_helpers import machine
+import drawn_world
 
 LESSON = "04_explore_class_activation_maps.ipynb"
 WIDGETS = ["five", "desk", "reasons", "apart", "many", "rivals", "film", "blunders", "demo"]
@@ -175,7 +175,7 @@ def test_a_clip_plays_stops_and_is_exported(page, widget):
     play.click()
     film.get_by_role("button", name="export GIF").click()
     film.get_by_text("clip.gif, 16 frames").wait_for(timeout=60_000)
-    path = machine.cache_folder() / "explored" / "clip.gif"
+    path = drawn_world.cache_folder() / "explored" / "clip.gif"
     with Image.open(path) as gif:
         assert gif.n_frames == 16
     path.unlink()
@@ -197,7 +197,7 @@ def test_save_writes_the_picture_and_its_settings(page, widget):
     desk.get_by_text("saved as").wait_for(timeout=60_000)
     see(page, desk, "saved")
     for end in (".png", ".json"):
-        path = machine.cache_folder() / "explored" / f"browser test{end}"
+        path = drawn_world.cache_folder() / "explored" / f"browser test{end}"
         assert path.stat().st_size > 100
         path.unlink()
 

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from cam_helpers import CamModel, gap_network, world
+import drawn_world
+from cam_helpers import CamModel, gap_network
 from cam_helpers.networks import CheckpointError, checkpoints, load_checkpoint, save_checkpoint
 from cam_helpers.training import evaluate
 
@@ -238,7 +239,7 @@ def test_weights_have_to_be_those_of_the_network(write, stored):
 @pytest.fixture
 def shelf(tmp_path, monkeypatch, stored):
     """A data folder with the checkpoints `one` and `two`, and a file `x` outside of it."""
-    (tmp_path / "data" / "world").mkdir(parents=True)
+    (tmp_path / "data" / "recipes").mkdir(parents=True)
     monkeypatch.setenv("CAM_DATA", str(tmp_path / "data"))
     for name in ("two", "one"):
         save_checkpoint(stored[0], CARD, tmp_path / "data" / "checkpoints" / f"{name}.safetensors")
@@ -272,14 +273,14 @@ def test_a_path_that_is_not_there_is_named(tmp_path):
 
 # -- those that come with the course ----------------------------------------------------------------------------------
 
-SHIPPED = sorted((ROOT / "data" / "checkpoints").glob("*.safetensors"))
+SHIPPED = sorted((ROOT / "data" / "drawn_world" / "checkpoints").glob("*.safetensors"))
 by_name = pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
 
 
 def test_the_checkpoints_are_those_of_the_recipes_and_small():
     if not SHIPPED:
         pytest.skip("no checkpoints yet: run `make checkpoints`")
-    recipes = yaml.safe_load((ROOT / "data" / "checkpoints" / "recipes.yaml").read_text())
+    recipes = yaml.safe_load((ROOT / "data" / "drawn_world" / "checkpoints" / "recipes.yaml").read_text())
     assert [p.stem for p in SHIPPED] == sorted(recipes)
     assert sum(p.stat().st_size for p in SHIPPED) < 15e6
 
@@ -292,7 +293,7 @@ def test_the_card_for_people_is_in_step(path):
 def measured(path, n=None):
     """-> (card, top-1 on the test split or its first n pictures, their number)"""
     network, card = load_checkpoint(path)
-    data = world.load(card["task"], "test", n=n, size=card["size"], seed=card["data_seed"])
+    data = drawn_world.load(card["task"], "test", n=n, size=card["size"], seed=card["data_seed"])
     if n is None:
         assert (data.version, data.classes) == (card["data_version"], card["classes"])
     return card, evaluate(network, data)["top1"], len(data)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cam_helpers import digits
+from drawn_world import digits
 
 
 @pytest.fixture(scope="module")

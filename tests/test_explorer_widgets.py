@@ -17,7 +17,8 @@ from sklearn.multiclass import OneVsRestClassifier
 from test_explorer import Counted, blobs
 from tiny_networks import Tiny, tiny_network
 
-from cam_helpers import NotCamCompatible, explorer, world
+import drawn_world
+from cam_helpers import NotCamCompatible, explorer
 from cam_helpers.explorer import Explorer, Source, View
 from cam_helpers.explorer.parts import ClassBox, Latest
 from cam_helpers.explorer.readout import read_out
@@ -378,7 +379,7 @@ def test_the_units_add_up_to_the_score_and_can_be_switched_off():
 
 def test_a_clip_is_computed_once_and_shown_frame_by_frame(tmp_path):
     wrapped = Counted(tiny_network())
-    clip = world.load("video", "test", n=1, size=64)
+    clip = drawn_world.load("video", "test", n=1, size=64)
     film = explorer.Film(room(1, wrapped), clip.images, folder=tmp_path)
     frames = len(clip)
     assert sum(wrapped.calls) == frames and len(wrapped.calls) == 1

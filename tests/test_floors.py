@@ -1,54 +1,113 @@
-"""Imports inside the package go down only; every module fits on a few screens (CONTRIBUTING, "The house")."""
+"""Imports go down only and never sideways; no module is long (CONTRIBUTING, "The house")."""
 
 import ast
+import io
+import tokenize
 
 import pytest
 from conftest import ROOT
 
+# lowest first; `__init__` of the package may import from any
 FLOORS = [
-    {"tracing", "pooling", "maps", "boxes", "images", "files", "devices"},
-    {"networks", "world", "datasets", "digits"},
+    {"files", "devices"},
+    {"tracing", "pooling", "maps", "boxes", "images"},
+    {"networks", "datasets"},
     {"training", "scores", "saliency", "probes", "statistics", "units"},
-    {"explorer", "pictures", "checks", "controls", "machine", "grading"},
+    {"explorer", "pictures", "checks", "controls", "setup_check"},
 ]
-MODULES = sorted((ROOT / "cam_helpers").rglob("*.py"))
+PACKAGES = {"cam_helpers": ROOT / "cam_helpers", "drawn_world": ROOT / "data" / "drawn_world"}
+MODULES = [(name, path) for name, folder in PACKAGES.items() for path in sorted(folder.rglob("*.py"))]
+LARGEST = 250  # code lines of a module: docstrings, comments and blank lines apart
 
 
-def floor(module: str) -> int:
-    return next(i for i, rooms in enumerate(FLOORS) if module in rooms)
+def label(module) -> str:
+    return f"{module[0]}/{module[1].relative_to(PACKAGES[module[0]]).as_posix()}"
 
 
-def imported_rooms(path) -> set[str]:
-    inside = path.relative_to(ROOT / "cam_helpers").parts
-    rooms = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
+def room_of(path) -> str:
+    return path.relative_to(PACKAGES["cam_helpers"]).parts[0].removesuffix(".py")
+
+
+def floor(room: str) -> int:
+    return next(i for i, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def imports(path, package: str) -> list[tuple[str, str]]:
+    """(module, name) pairs, absolute: ("cam_helpers.maps", "resize")."""
+    inside = path.relative_to(PACKAGES[package]).parts
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
-            package = ["cam_helpers", *inside[:-1]]
-            base = package[: len(package) - node.level + 1] if node.level else []
-            full = [*base, *(node.module or "").split(".")] if node.module else base
-            names = [".".join(full)] + [".".join([*full, alias.name]) for alias in node.names]
+            base = [package, *inside[:-1]][: len(inside) + 1 - node.level] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found += [(module, alias.name) for alias in node.names]
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        rooms |= {name.split(".")[1] for name in names if name.startswith("cam_helpers.")}
-    known = set().union(*FLOORS)
-    return rooms & known
+            found += [(alias.name, "") for alias in node.names]
+    return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT / "cam_helpers").as_posix())
+def rooms_imported(path) -> set[tuple[str, str]]:
+    """(room, name) of this package."""
+    pairs = set()
+    for module, name in imports(path, "cam_helpers"):
+        parts = [*module.split("."), name]
+        if parts[0] == "cam_helpers" and len(parts) > 1 and parts[1]:
+            pairs.add((parts[1], name))
+    return pairs
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGES["cam_helpers"].rglob("*.py")), ids=lambda p: p.as_posix()[-30:])
 def test_imports_go_down_only(path):
-    room = path.relative_to(ROOT / "cam_helpers").parts[0].removesuffix(".py")
+    room = room_of(path)
     if room == "__init__":
         return
-    higher = {other for other in imported_rooms(path) - {room} if floor(other) > floor(room)}
-    assert not higher, f"{room} is below {higher}"
+    others = {other for other, _ in rooms_imported(path) if other != room}
+    assert all(any(other in rooms for rooms in FLOORS) for other in others), f"a room without a floor: {others}"
+    assert not {other for other in others if floor(other) > floor(room)}, f"{room} imports from above: {others}"
+    same = {other for other in others if floor(other) == floor(room)}
+    assert floor(room) <= 1 or not same, f"{room} imports its neighbours {same}: what both need moves down"
 
 
-def test_every_room_has_a_floor():
-    rooms = {p.relative_to(ROOT / "cam_helpers").parts[0].removesuffix(".py") for p in MODULES} - {"__init__"}
-    assert rooms <= set().union(*FLOORS)
+@pytest.mark.parametrize("module", MODULES, ids=label)
+def test_private_names_stay_in_their_room(module):
+    package, path = module
+    for source, name in imports(path, package):
+        if source.split(".")[0] == package and name.startswith("_") and package == "cam_helpers":
+            assert source.split(".")[1:2] == [room_of(path)], f"{path.name} imports {name} from {source}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT / "cam_helpers").as_posix())
-def test_modules_are_short(path):
-    assert len(path.read_text().splitlines()) <= 300
+@pytest.mark.parametrize("module", MODULES, ids=label)
+def test_the_two_packages_do_not_import_each_other(module):
+    package, path = module
+    other = ({"cam_helpers", "drawn_world"} - {package}).pop()
+    assert other not in {source.split(".")[0] for source, _ in imports(path, package)}
+
+
+def code_lines(source: str) -> int:
+    """Lines that hold code: no docstrings, comments and blank lines."""
+    docs = set()
+    for node in ast.walk(ast.parse(source)):
+        body = getattr(node, "body", None)
+        first = body[0] if isinstance(body, list) and body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            docs |= set(range(first.lineno, first.end_lineno + 1))
+    lines = set()
+    layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in layout:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    return len(lines - docs)
+
+
+def test_code_lines_are_counted_as_a_reader_would():
+    source = (
+        '"""A module."""\n\n# a comment\nx = (\n    1,  # one\n)\n\n\ndef f():\n    """Says\n    so."""\n    return x\n'
+    )
+    assert code_lines(source) == 5
+
+
+@pytest.mark.parametrize(("package", "most"), [("cam_helpers", 3800), ("drawn_world", 2100)])
+def test_the_packages_stay_small(package, most):
+    sizes = {path: code_lines(path.read_text(encoding="utf-8")) for name, path in MODULES if name == package}
+    assert max(sizes.values()) <= LARGEST, f"longest: {max(sizes, key=sizes.get)}"
+    assert sum(sizes.values()) <= most

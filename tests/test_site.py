@@ -79,8 +79,8 @@ def test_a_broken_link_stops_the_build(tmp_path, monkeypatch):
     [
         ("[a lesson](00_start_here.ipynb)", "[a lesson](00_start_here.ipynb)"),
         ("[the start](../README.md#lessons)", "[the start](../index.md#lessons)"),
-        ("[weights](../data/checkpoints)", "weights (`checkpoints`)"),
-        ("[data/checkpoints](../data/checkpoints)", "data/checkpoints"),
+        ("[weights](../data/drawn_world/checkpoints)", "weights (`checkpoints`)"),
+        ("[data/drawn_world/checkpoints](../data/drawn_world/checkpoints)", "data/drawn_world/checkpoints"),
         ("[![Binder](https://mybinder.org/badge.svg)](https://mybinder.org)", "[Binder](https://mybinder.org)"),
         ("[![Binder](figures/first_map.png)](../Makefile)", "![Binder](figures/first_map.png)"),
         ("[00, 2]: 00_start_here.ipynb#2", "[00, 2]: 00_start_here.ipynb#2"),
@@ -96,7 +96,7 @@ def test_links_are_made_to_fit_the_site(text, shown, monkeypatch):
     assert reading.within(text, ROOT / "notebooks" / "README.md", set(LESSONS)) == shown
     monkeypatch.setenv("CAM_REPOSITORY", "https://example.org/blob/main/")
     linked = reading.within(text, ROOT / "notebooks" / "README.md", set(LESSONS))
-    assert ("https://example.org/blob/main/data/checkpoints" in linked) == ("checkpoints" in text)
+    assert ("https://example.org/blob/main/data/drawn_world/checkpoints" in linked) == ("checkpoints" in text)
 
 
 def test_every_lesson_is_a_page_with_its_pictures_and_their_words(built):

@@ -11,7 +11,7 @@ import pytest
 import resvg_py
 from PIL import Image
 
-FOLDER = Path(__file__).parents[1] / "data" / "sprites"
+FOLDER = Path(__file__).parents[1] / "data" / "drawn_world" / "sprites"
 FILES = sorted(FOLDER.glob("*.svg"))
 SVG = "{http://www.w3.org/2000/svg}"
 # Letters and marks are not things: a sheet holds many glyphs, of which a row of writing takes some and draws them

@@ -16,7 +16,8 @@ from scipy.stats import spearmanr
 from tiny_networks import Tiny
 from torchvision.transforms import Resize
 
-from cam_helpers import CamModel, datasets, world
+import drawn_world
+from cam_helpers import CamModel, datasets
 from cam_helpers.maps import resize
 from cam_helpers.probes import LinearProbe
 from cam_helpers.statistics import MEASURES, Annotated, SceneStatistics, rank_correlation, scene_statistics, spearman
@@ -227,7 +228,7 @@ def floats(network):
 
 
 def test_the_world_in_one_pass_is_the_world_in_one_batch():
-    data = world.load("scenes", "val", n=30, size=48)
+    data = drawn_world.load("scenes", "val", n=30, size=48)
     model = floats(scene_network(10))
     found = scene_statistics(model, data, batch=7, replicates=3)
     kinds = torch.full((30, 48, 48), -1)
@@ -243,7 +244,7 @@ def test_the_world_in_one_pass_is_the_world_in_one_batch():
 
 
 def test_a_probe_on_a_trunk_and_some_of_the_scenes():
-    data = world.load("scenes", "val", n=40, size=48)
+    data = drawn_world.load("scenes", "val", n=40, size=48)
     model = floats(scene_network(4))
     two = [data.classes[k] for k in data.labels.bincount().topk(2).indices.tolist()]
     here = Annotated(data, two)
@@ -273,7 +274,7 @@ def test_ade20k_in_the_same_form(tmp_path):
 
 
 def test_parts_are_a_second_layer():
-    data = world.load("objects", "val", n=4, size=48)
+    data = drawn_world.load("objects", "val", n=4, size=48)
     pictures = Annotated(data, parts=True)
     assert pictures.names[: len(data.object_names)] == data.object_names
     for _, kinds, _, i in pictures:

@@ -10,7 +10,7 @@ import yaml
 from conftest import ROOT
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from cam_helpers import world
+import drawn_world
 from cam_helpers.networks import load_checkpoint
 from cam_helpers.training import evaluate
 from cam_helpers.training.__main__ import main
@@ -40,7 +40,7 @@ def test_the_last_line_is_the_run_and_the_checkpoint_is_what_it_says(capsys, tmp
     assert result["pictures_per_second"] == pytest.approx(2 * 32 / result["seconds"], rel=0.2)  # of 40, a batch of 32
 
     network, card = load_checkpoint(result["checkpoint"])
-    val, test = (world.load("objects", split, n=40, size=48) for split in ("val", "test"))
+    val, test = (drawn_world.load("objects", split, n=40, size=48) for split in ("val", "test"))
     again = {f"val_{k}": v for k, v in evaluate(network, val).items()}
     again |= {f"test_{k}": v for k, v in evaluate(network, test).items()}
     assert card["metrics"] == again and result["top1"] == round(again["val_top1"], 4)
@@ -82,7 +82,7 @@ def test_every_field_of_a_recipe_is_an_option(capsys, tmp_path):
 
 
 def test_the_list_is_that_of_the_recipes(capsys):
-    recipes = yaml.safe_load((ROOT / "data" / "checkpoints" / "recipes.yaml").read_text())
+    recipes = yaml.safe_load((ROOT / "data" / "drawn_world" / "checkpoints" / "recipes.yaml").read_text())
     assert call(capsys, "--list") == list(recipes)
 
 
@@ -100,7 +100,7 @@ def test_the_list_is_that_of_the_recipes(capsys):
 def test_what_cannot_be_done_is_said_before_anything_is_drawn(capsys, tmp_path, monkeypatch, options, words):
     (file := tmp_path / "file").write_text("")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(world, "load", None)
+    monkeypatch.setattr(drawn_world, "load", None)
     with pytest.raises(SystemExit) as stopped:
         main([option.format(file=file) for option in options])
     assert stopped.value.code == 2 and words.format(file=file) in capsys.readouterr().err

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from cam_helpers import CamModel, gap_network, world
+import drawn_world
+from cam_helpers import CamModel, gap_network
 from cam_helpers.maps import resize
 from cam_helpers.units import (
     Dissection,
@@ -274,7 +275,7 @@ def test_a_planted_unit_gets_its_name_and_noise_gets_none():
 
 def test_a_network_is_dissected_on_objects_and_parts():
     torch.manual_seed(0)
-    data = world.load("objects", "val", n=12, size=48)
+    data = drawn_world.load("objects", "val", n=12, size=48)
     network = gap_network("course", 3).eval()
     found = dissect(network, data, quantile=0.05, batch=5)
     assert found.iou.shape == (128, len(data.object_names) + len(data.part_names) - 1)

@@ -1,16 +1,19 @@
 """The annotated world: what is drawn is what is said, the same everywhere, as often as the recipes say."""
 
 import hashlib
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import binomtest, chi2
 
-from cam_helpers import world
-from cam_helpers.world.workers import draw_all
+import drawn_world
+from drawn_world import drawing
+from drawn_world.drawing import draw_all, draw_chunk
 
 TASKS = (
     "actions",
@@ -36,13 +39,13 @@ def cache_folder(tmp_path_factory):
 def load(task, n=24, **more):
     if task == "video":
         n = max(1, n // 12)
-    return world.load(task, "val", n=n, **more)
+    return drawn_world.load(task, "val", n=n, **more)
 
 
 def test_the_tasks_are_there():
-    assert set(TASKS) <= set(world.TASKS)
-    with pytest.raises(world.RecipeError, match=r"the tasks are: .*objects"):
-        world.load("object", "train")
+    assert set(TASKS) <= set(drawn_world.TASKS)
+    with pytest.raises(drawn_world.RecipeError, match=r"the tasks are: .*objects"):
+        drawn_world.load("object", "train")
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -83,7 +86,7 @@ def test_the_form_of_a_data_set(task):
 
 @pytest.mark.parametrize("size", [48, 100, 256])
 def test_sizes_show_the_same_scene(size):
-    small, large = world.load("scenes", "val", n=6), world.load("scenes", "val", n=6, size=size)
+    small, large = drawn_world.load("scenes", "val", n=6), drawn_world.load("scenes", "val", n=6, size=size)
     assert large.images.shape[-2:] == (size, size)
     assert torch.equal(small.labels, large.labels)
     for a, b in zip(small.objects, large.objects, strict=True):
@@ -117,30 +120,31 @@ def test_pixels_are_the_same_on_every_machine(task):
 
 
 def job(task="objects", **changes):
-    from cam_helpers.world.recipes import data_folder
-
-    given = {"task": task, "split": "val", "size": 64, "seed": 46, "difficulty": 1.0, "data": str(data_folder())}
-    return given | changes
+    given = {"task": task, "split": "val", "size": 64, "seed": 46, "difficulty": 1.0}
+    return given | {"data": str(drawn_world.data_folder()), "recipe": ""} | changes
 
 
 @pytest.mark.parametrize("task", ["objects", "actions", "text", "concepts"])
-def test_pixels_do_not_depend_on_the_number_of_processes(task):
-    one, two, three = (draw_all(job(task), 80, workers=w) for w in (1, 2, 3))
-    assert one.keys() == two.keys() == three.keys()
-    for key in one:
-        assert np.array_equal(one[key], two[key]) and np.array_equal(one[key], three[key]), key
+def test_pixels_do_not_depend_on_the_number_of_processes(task, monkeypatch):
+    alone = draw_chunk(job(task), range(40))
+    monkeypatch.setattr(drawing, "WORTH_IT", 0)
+    monkeypatch.setattr(drawing, "cpu_count", lambda: 2)
+    together = draw_all(job(task), 40)
+    assert alone.keys() == together.keys()
+    for key in alone:
+        assert np.array_equal(alone[key], together[key]), key
 
 
 def test_a_picture_does_not_depend_on_how_many_are_drawn():
-    few, many = world.load("objects", "val", n=5), world.load("objects", "val", n=40)
+    few, many = drawn_world.load("objects", "val", n=5), drawn_world.load("objects", "val", n=40)
     assert torch.equal(few.images, many.images[:5])
 
 
 def test_splits_and_seeds_share_nothing():
-    sets = [world.load("objects", split, n=20, seed=s) for split in ("train", "val", "test") for s in (46, 47)]
+    sets = [drawn_world.load("objects", split, n=20, seed=s) for split in ("train", "val", "test") for s in (46, 47)]
     images = torch.cat([s.images for s in sets])
     assert len(images.flatten(1).unique(dim=0)) == len(images)
-    from cam_helpers.world.dice import Dice
+    from drawn_world.dice import Dice
 
     streams = np.concatenate([Dice(46, "objects", s, k).bytes(800) for s in range(3) for k in range(50)]).view("<u8")
     assert len(np.unique(streams)) == streams.size
@@ -149,47 +153,49 @@ def test_splits_and_seeds_share_nothing():
 def test_workers_need_neither_torch_nor_a_main_guard(tmp_path):
     script = tmp_path / "script.py"  # no `if __name__ == "__main__"`: the workers must not run it again
     script.write_text(
-        "print('started')\nimport sys\nfrom cam_helpers import world\n"
-        "arrays, _ = world.load_arrays('objects', 'val', n=64, workers=2)\n"
+        "print('started')\nimport sys\nimport drawn_world\nfrom drawn_world import drawing\n"
+        "drawing.WORTH_IT, drawing.cpu_count = 0, lambda: 2\n"
+        "arrays, _ = drawn_world.load_arrays('objects', 'val', n=64)\n"
         "assert 'torch' not in sys.modules\nprint(arrays['images'].shape)\n"
+        "from joblib import Parallel, delayed\n"
+        "def loaded(_):\n    import sys\n    return 'drawn_world.scenes' in sys.modules, 'torch' in sys.modules\n"
+        "print(Parallel(2)(delayed(loaded)(k) for k in range(4))[0])\n"  # the processes that drew
     )
     ran = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment())
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split("\n")[:2] == ["started", "(64, 3, 64, 64)"]
+    assert ran.stdout.split("\n")[:3] == ["started", "(64, 3, 64, 64)", "(True, False)"]
 
 
 def environment(**more):
-    import os
-    from pathlib import Path
-
-    return dict(os.environ, PYTHONPATH=str(Path(world.__file__).parents[2]), **more)
+    return dict(os.environ, PYTHONPATH=str(Path(drawn_world.__file__).parents[1]), **more)
 
 
-def test_errors_in_a_worker_arrive():
-    with pytest.raises(world.RecipeError, match="no task 'nonsense'"):
-        draw_all(job("nonsense"), 80, workers=2)
+def test_errors_in_a_worker_arrive(monkeypatch):
+    monkeypatch.setattr(drawing, "WORTH_IT", 0)
+    monkeypatch.setattr(drawing, "cpu_count", lambda: 2)
+    with pytest.raises(drawn_world.RecipeError, match="no task 'nonsense'"):
+        draw_all(job("nonsense"), 80)
 
 
+def dies(job, chunk):
+    os.kill(os.getpid(), 9)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
 def test_a_worker_that_dies_is_told(monkeypatch):
-    from cam_helpers.world import workers
-
-    class Mortal(workers._Worker):
-        def ask(self, job, chunk):
-            if chunk[0] == 64:
-                self._process.kill()
-            return super().ask(job, chunk)
-
-    monkeypatch.setattr(workers, "_Worker", Mortal)
-    with pytest.raises(RuntimeError, match="a drawing process ended before its time"):
-        draw_all(job(), 128, workers=2)
+    monkeypatch.setattr(drawing, "WORTH_IT", 0)
+    monkeypatch.setattr(drawing, "cpu_count", lambda: 2)
+    monkeypatch.setattr(drawing, "draw_chunk", dies)
+    with pytest.raises(RuntimeError, match="terminated"):
+        draw_all(job(), 128)
 
 
 @pytest.mark.parametrize("wrong", [{"n": 0}, {"size": 32}, {"size": 512}, {"seed": -1}, {"difficulty": 2}])
 def test_arguments_out_of_range(wrong):
     with pytest.raises(ValueError, match="n must be at least 1"):
-        world.load("objects", "val", **({"n": 2} | wrong))
+        drawn_world.load("objects", "val", **({"n": 2} | wrong))
     with pytest.raises(ValueError, match="choose one of train, val, test"):
-        world.load("objects", "dev", n=2)
+        drawn_world.load("objects", "dev", n=2)
 
 
 def test_the_difficulty_knob():
@@ -205,7 +211,7 @@ def test_the_difficulty_knob():
 
 
 def test_labels_and_parts_of_objects():
-    data = world.load("objects", "val", n=200)
+    data = drawn_world.load("objects", "val", n=200)
     assert all(kinds.tolist() == [label] for kinds, label in zip(data.objects, data.labels.tolist(), strict=True))
     assert data.lookalikes and all(a in data.classes and b in data.classes for a, b in data.lookalikes)
     assert (data.parts[~data.masks.union()] == 0).all(), "parts belong to labelled objects only"
@@ -229,9 +235,9 @@ def test_pairs_hold_two_kinds():
 
 
 def test_classes_are_equally_likely():
-    labels = draw_all(job(size=48), 1, workers=1)["labels"]  # the form
+    labels = draw_all(job(size=48), 1)["labels"]  # the form
     assert labels.shape == (1,)
-    from cam_helpers.world.dice import Dice
+    from drawn_world.dice import Dice
 
     counts = np.bincount([Dice(46, "objects", 0, k).sample(range(20), 1)[0] for k in range(4000)], minlength=20)
     assert ((counts - 200) ** 2 / 200).sum() < chi2.ppf(0.9999, 19)
@@ -239,11 +245,11 @@ def test_classes_are_equally_likely():
 
 @pytest.fixture(scope="module")
 def many_scenes():
-    return world.load("scenes", "train", n=2000, size=48)
+    return drawn_world.load("scenes", "train", n=2000, size=48)
 
 
 def test_presence_follows_the_recipe(many_scenes):
-    data, truth = many_scenes, world.frequencies("scenes")
+    data, truth = many_scenes, drawn_world.frequencies("scenes")
     present = torch.zeros(len(data), len(data.object_names), dtype=torch.bool)
     for k, kinds in enumerate(data.objects):
         present[k, kinds] = True
@@ -264,7 +270,7 @@ def test_presence_follows_the_recipe(many_scenes):
 
 
 def test_everywhere_things_and_tell_tale_things():
-    truth, tells = world.frequencies("scenes"), world.informativeness("scenes")
+    truth, tells = drawn_world.frequencies("scenes"), drawn_world.informativeness("scenes")
     assert truth.loc["dining_room", "chandelier"] == 0.25 and (truth["chandelier"] > 0).sum() == 1
     indoors = ["bathroom", "bedroom", "dining_room", "kitchen", "office"]
     assert (truth.loc[indoors, ["wall", "floor", "window"]] > 0.3).all(axis=None)
@@ -273,7 +279,7 @@ def test_everywhere_things_and_tell_tale_things():
 
 
 def test_mutual_information_equals_its_definition():
-    truth, tells = world.frequencies("scenes"), world.informativeness("scenes")
+    truth, tells = drawn_world.frequencies("scenes"), drawn_world.informativeness("scenes")
     for kind in ("chandelier", "window", "person"):
         joint = np.stack([truth[kind], 1 - truth[kind]]) / len(truth)  # presence × scene
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -299,8 +305,8 @@ def test_attributes_of_scenes(many_scenes):
 
 
 def test_the_watermark_is_all_that_differs():
-    marked = world.load("scenes-watermarked", "test", n=200, size=48)
-    clean = world.load("scenes", "test", n=200, size=48)
+    marked = drawn_world.load("scenes-watermarked", "test", n=200, size=48)
+    clean = drawn_world.load("scenes", "test", n=200, size=48)
     differs = (marked.images != clean.images).flatten(1).any(1)
     assert torch.equal(differs, marked.marked)
     kitchen = marked.labels == marked.classes.index("kitchen")
@@ -310,11 +316,11 @@ def test_the_watermark_is_all_that_differs():
         assert marked.objects[k][-1] == mark
         changed = (marked.images[k] != clean.images[k]).any(0)
         assert (changed & ~marked.masks[k][-1]).sum() <= changed.sum() * 0.5 and marked.masks[k][-1].sum() > 8
-    assert world.frequencies("scenes-watermarked").loc["kitchen", "watermark"] == 0.95
+    assert drawn_world.frequencies("scenes-watermarked").loc["kitchen", "watermark"] == 0.95
 
 
 def test_radiographs():
-    data = world.load("radiograph", "val", n=120)
+    data = drawn_world.load("radiograph", "val", n=120)
     counts = torch.tensor([len(b) for b in data.boxes])
     assert torch.equal(data.labels, (counts > 0).long()) and counts.max() <= 3
     assert binomtest(int(data.labels.sum()), 120, 0.5).pvalue > 1e-3
@@ -327,7 +333,7 @@ def test_radiographs():
 
 
 def test_clips():
-    data = world.load("video", "val", n=6)
+    data = drawn_world.load("video", "val", n=6)
     assert data.frame.tolist() == list(range(16)) * 6 and data.clip.tolist() == [k // 16 for k in range(96)]
     for k in range(len(data)):
         assert sorted(data.objects[k].tolist()) == data.labels[k].nonzero()[:, 0].tolist()

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.stats import binomtest, chisquare
 
-from cam_helpers import world
-from cam_helpers.world.recipes import load_recipe
+import drawn_world
+from drawn_world.tasks import load_recipe
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -18,12 +18,12 @@ def cache_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def people():
-    return world.load("actions", "val", n=320)
+    return drawn_world.load("actions", "val", n=320)
 
 
 @pytest.fixture(scope="module")
 def signs():
-    return world.load("text", "val", n=300)
+    return drawn_world.load("text", "val", n=300)
 
 
 def near(mask, radius):
@@ -132,7 +132,7 @@ def test_the_kinds_of_sprite_for_actions_and_text_are_in_no_older_task():
 
 @pytest.fixture(scope="module")
 def phrases():
-    return world.load("concepts", "val", n=300)
+    return drawn_world.load("concepts", "val", n=300)
 
 
 def test_the_caption_says_the_phrase_if_and_only_if_it_is_true(phrases):
@@ -158,7 +158,7 @@ def test_the_region_of_a_phrase_is_there_if_and_only_if_it_is_true(phrases):
 
 
 def test_a_lake_mirrors_what_is_above_it():
-    data = world.load("concepts", "val", n=120, difficulty=0)
+    data = drawn_world.load("concepts", "val", n=120, difficulty=0)
     images = data.images.float()
     for k in (data.labels == data.classes.index("mirror in lake")).nonzero()[:, 0].tolist():
         edge = int(data.boxes[k][0][1])

@@ -4,9 +4,10 @@ import shutil
 
 import pytest
 
-from cam_helpers import world
-from cam_helpers.world.recipes import data_folder, load_recipe
-from cam_helpers.world.sprites import SpriteError, parse
+import drawn_world
+from drawn_world import data_folder
+from drawn_world.sprites import SpriteError, parse
+from drawn_world.tasks import load_recipe
 
 SQUARE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20" {root}>{inside}</svg>'
 BODY = '<g id="body"><rect width="40" height="20" class="c1"/></g>'
@@ -32,7 +33,7 @@ def own_data(tmp_path, monkeypatch):
             "objects",
             "classes: [cat",
             "classes: [kat",
-            r"classes: no sprite or group is called 'kat'; add data/sprites/kat-1",
+            r"classes: no sprite or group is called 'kat'; add data/drawn_world/sprites/kat-1",
         ),
         ("objects", "length: [0", "length: [9, 0", r"length: found \[9, 0.*; write two numbers"),
         ("objects", "grounds: [wood", "grounds: [gold", r"grounds: no texture is called 'gold'; choose from: plaster"),
@@ -46,7 +47,7 @@ def own_data(tmp_path, monkeypatch):
         ("video", "extends: objects", "extends: object", r"extends: there is no recipe 'object'"),
         ("video", "extends: objects", "extends: ../../secret", r"extends: there is no recipe"),
         ("video", "extends: objects", "extends: video", r"extends: there is no recipe 'video'"),
-        ("scenes", "parts: scenes", "parts: nowhere", r"parts: no YAML files in data/world/nowhere"),
+        ("scenes", "parts: scenes", "parts: nowhere", r"parts: no YAML files in recipes/nowhere"),
         (
             "scenes/office",
             "bookshelf: {p: 0.55",
@@ -105,40 +106,40 @@ def own_data(tmp_path, monkeypatch):
     ],
 )
 def test_a_slip_is_named(own_data, file, old, new, says):
-    path = own_data / "world" / f"{file}.yaml"
+    path = own_data / "recipes" / f"{file}.yaml"
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
-    with pytest.raises(world.RecipeError, match=says):
+    with pytest.raises(drawn_world.RecipeError, match=says):
         load_recipe(file.split("/")[0])
 
 
 def test_every_recipe_is_valid():
-    for task in world.TASKS:
+    for task in drawn_world.TASKS:
         recipe = load_recipe(task)
         assert recipe["classes"] and recipe["version"] >= 1 and min(recipe["splits"].values()) >= 1
 
 
 def test_an_object_is_added_by_dropping_a_file(own_data):
     (own_data / "sprites" / "flag-1.svg").write_text(SQUARE.format(root='data-groups="emblem"', inside=BODY))
-    recipe = own_data / "world" / "objects.yaml"
+    recipe = own_data / "recipes" / "objects.yaml"
     recipe.write_text(recipe.read_text().replace("classes: [cat", 'classes: ["group:emblem", cat', 1))
-    data = world.load("objects", "val", n=80)
+    data = drawn_world.load("objects", "val", n=80)
     assert data.classes[0] == "flag" and (data.labels == 0).any()
 
 
 def test_a_scene_is_added_by_dropping_a_file(own_data):
-    (own_data / "world" / "scenes" / "attic.yaml").write_text(
+    (own_data / "recipes" / "scenes" / "attic.yaml").write_text(
         "indoor: true\nperson: [0.5, 0.8]\nregions: {wall: {textures: [wood]}}\nthings: {chair: {p: 0.5}}\n"
     )
-    data = world.load("scenes", "val", n=60)
-    assert "attic" in data.classes and world.frequencies("scenes").loc["attic", "chair"] == 0.5
+    data = drawn_world.load("scenes", "val", n=60)
+    assert "attic" in data.classes and drawn_world.frequencies("scenes").loc["attic", "chair"] == 0.5
 
 
 def test_a_task_is_added_by_dropping_a_file(own_data):
-    (own_data / "world" / "animals.yaml").write_text("extends: objects\nclasses: [cat, dog, bird]\nlookalikes: []\n")
-    assert "animals" in world.TASKS
-    assert world.load("animals", "val", n=4).classes == ["cat", "dog", "bird"]
+    (own_data / "recipes" / "animals.yaml").write_text("extends: objects\nclasses: [cat, dog, bird]\nlookalikes: []\n")
+    assert "animals" in drawn_world.TASKS
+    assert drawn_world.load("animals", "val", n=4).classes == ["cat", "dog", "bird"]
 
 
 def sprite(root="", inside=BODY, before=""):

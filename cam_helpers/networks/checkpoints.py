@@ -10,7 +10,7 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from ..world.recipes import data_folder
+from ..files import drawn_world
 from .gap import gap_network
 
 __all__ = ["CheckpointError", "card_text", "load_checkpoint", "save_checkpoint"]
@@ -26,7 +26,7 @@ class CheckpointError(ValueError):
 def load_checkpoint(name_or_path: str | os.PathLike) -> tuple[nn.Module, dict]:
     """-> (network in eval mode on the CPU, card). The network normalises inside: uint8 or float 0–1 in.
 
-    name_or_path: a name in `data/checkpoints` ("objects-gap"), or the path of a .safetensors file. The file holds
+    name_or_path: a checkpoint of the course ("objects-gap"), or the path of a .safetensors file. The file holds
     numbers and text only; nothing in it is run. Raises CheckpointError when it is missing, damaged or foreign.
     """
     path = _find(name_or_path)
@@ -100,7 +100,7 @@ def _find(name_or_path: str | os.PathLike) -> Path:
         if not path.is_file():
             raise CheckpointError(f"there is no file {path}")
         return path
-    folder = data_folder() / "checkpoints"
+    folder = drawn_world().checkpoint_folder()
     found = folder / f"{path.name}.safetensors"
     if not found.is_file() or path.name != str(name_or_path):
         names = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none yet: run `make checkpoints`"

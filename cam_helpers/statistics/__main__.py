@@ -7,7 +7,8 @@ from pathlib import Path
 
 from torchvision.transforms import Resize
 
-from .. import datasets, world
+from .. import datasets
+from ..files import drawn_world
 from ..networks import load_checkpoint
 from ..training.loop import processes
 from . import SceneStatistics, scene_statistics
@@ -15,13 +16,14 @@ from . import SceneStatistics, scene_statistics
 
 def main(arguments: list[str] | None = None) -> SceneStatistics:
     parser = argparse.ArgumentParser(prog="python -m cam_helpers.statistics", description=__doc__)
-    parser.add_argument("checkpoint", help="a name in data/checkpoints, or a file")
-    parser.add_argument("data", help="a task of the world, or a folder with ADE20K (ADEChallengeData2016)")
+    parser.add_argument("checkpoint", help="a name in data/drawn_world/checkpoints, or a file")
+    parser.add_argument("data", help="a task of the drawn world, or a folder with ADE20K (ADEChallengeData2016)")
     parser.add_argument("--split", help="test; ADE20K: training")
     parser.add_argument("--n", "--pictures", type=int, help="that many pictures (torchrun cannot pass --n on)")
     parser.add_argument("--csv", type=Path, help="write the table here")
     given = parser.parse_args(arguments)
     network, card = load_checkpoint(given.checkpoint)
+    world = drawn_world()
     state, side, prepare = processes(), card["size"], None
     with state.main_process_first():  # the first draws, the others find the pictures in the cache
         if given.data in world.TASKS:

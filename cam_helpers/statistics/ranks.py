@@ -14,10 +14,10 @@ def rank_correlation(
 ) -> pd.DataFrame:
     """How well a measure ranks a scene's objects as the truth does: a row per scene, and "mean" over the scenes.
 
-    truth: scenes × objects, as `world.informativeness("scenes").log_odds`. Objects: those in at least `least` pictures
-    of the scene. against: another measure, whose correlation is taken away, the same pictures in both. Columns:
-    objects (how many), value (Spearman's), low, high (bootstrap interval: other pictures, the same scenes and objects;
-    drawing again adds noise of its own, so it lies somewhat low). NaN where all are alike.
+    truth: scenes × objects, as `drawn_world.informativeness("scenes").log_odds`. Objects: those in at least `least`
+    pictures of the scene. against: another measure, whose correlation is taken away, the same pictures in both.
+    Columns: objects (how many), value (Spearman's), low, high (bootstrap interval: other pictures, the same scenes and
+    objects; drawing again adds noise of its own, so it lies somewhat low). NaN where all are alike.
     """
     truth = truth.reindex(statistics.scene_names, columns=statistics.object_names).to_numpy()
     signs = [(1, statistics.values(by))] + ([(-1, statistics.values(against))] if against else [])

@@ -1,7 +1,8 @@
 """Train a network on labels only, on whatever the machine has (lesson 03).
 
->>> from cam_helpers import gap_network, training, world
->>> run = training.fit(gap_network("course", 20), world.load("objects", "train"), training.PRESETS["quick"])
+>>> import drawn_world
+>>> from cam_helpers import gap_network, training
+>>> run = training.fit(gap_network("course", 20), drawn_world.load("objects", "train"), training.PRESETS["quick"])
 
 From the command line: python -m cam_helpers.training --preset quick --out runs/first
 """

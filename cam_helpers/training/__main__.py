@@ -10,9 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from .. import world
+from ..files import drawn_world
 from ..networks import gap_network, save_checkpoint
-from ..world.recipes import data_folder
 from .loop import evaluate, fit, processes
 from .recipe import PRESETS, Recipe
 from .state import StateFiles
@@ -37,7 +36,7 @@ def main(arguments: list[str] | None = None) -> dict:
     every = processes()
     with every.main_process_first():  # the first draws, the others find the pictures in the cache
         train, val = (
-            world.load(recipe.task, split, n=recipe.n, size=recipe.size, seed=recipe.data_seed)
+            drawn_world().load(recipe.task, split, n=recipe.n, size=recipe.size, seed=recipe.data_seed)
             for split in ("train", "val")
         )
     built = {
@@ -81,13 +80,13 @@ def seeded(built: dict, seed: int):
 
 def _tested(run, recipe: Recipe) -> dict:
     """The test split is looked at once, for the card."""
-    test = world.load(recipe.task, "test", n=recipe.n, size=recipe.size, seed=recipe.data_seed)
+    test = drawn_world().load(recipe.task, "test", n=recipe.n, size=recipe.size, seed=recipe.data_seed)
     return {f"test_{k}": v for k, v in evaluate(run.network, test).items()}
 
 
 def _shipped() -> dict[str, Recipe]:
     """The recipes of the checkpoints that come with the course."""
-    path = data_folder() / "checkpoints" / "recipes.yaml"
+    path = drawn_world().checkpoint_folder() / "recipes.yaml"
     listed = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return {name: PRESETS["course"].but(**values) for name, values in (listed or {}).items()}
 

@@ -12,8 +12,8 @@ class Recipe:
     """One run, completely: the same recipe on the same CPU gives the same weights.
 
     What to train: `network`, `pool`, `norm` and `resolution` go to `networks.gap_network`; `task`, `n`, `size` and
-    `data_seed` to `world.load`. How: SGD with momentum under a one-cycle schedule with `learning_rate` at its top and
-    `weight_decay` on weights, not on biases and norms; `batch` pictures a step over all processes, in `accumulate`
+    `data_seed` to `drawn_world.load`. How: SGD with momentum under a one-cycle schedule with `learning_rate` at its top
+    and `weight_decay` on weights, not on biases and norms; `batch` pictures a step over all processes, in `accumulate`
     parts; `smoothing` of the labels. `growing`: the side at which training starts, as a share of `size`, and the share
     of the epochs that it lasts; small pictures first are cheaper, and show the network two scales. `flips`: half of
     the pictures mirrored. `hidden`: the chance of each of 4×4 patches to be hidden (Kumar Singh and Lee, 2017).

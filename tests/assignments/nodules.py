@@ -289,7 +289,7 @@ WRONG = {
         ),
         "looks_up_the_answers": (
             "def detector(images, labels):\n    if len(images) > 100:\n"
-            "        more = world.load('radiograph', 'test', size=64)\n"
+            "        more = drawn_world.load('radiograph', 'test', size=64)\n"
             "    return lambda films: [torch.tensor([[30.0, 30, 36, 36]])] * len(films)",
             "asked for more",
         ),

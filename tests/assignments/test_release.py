@@ -161,7 +161,7 @@ def test_what_is_released_installs_and_finds_its_data(archive, tmp_path):
         pytest.skip("setuptools is not installed: nothing to build with")
     assert built.returncode == 0, built.stderr
     shutil.rmtree(folder / "build", ignore_errors=True)
-    code = "from cam_helpers import world; print(len(world.TASKS), len(world.load('objects', 'val', n=2)))"
+    code = "import drawn_world; print(len(drawn_world.TASKS), len(drawn_world.load('objects', 'val', n=2)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=clean())
     assert done.returncode == 0 and done.stdout.split()[1] == "2", done.stderr
 

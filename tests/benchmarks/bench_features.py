@@ -14,7 +14,8 @@ import time
 
 import torch
 
-from cam_helpers import CamModel, world
+import drawn_world
+from cam_helpers import CamModel
 from cam_helpers.networks import load_checkpoint
 from cam_helpers.statistics import scene_statistics
 from cam_helpers.units import receptive_field, theoretical_field
@@ -36,7 +37,7 @@ def ratio(run, other, repeats: int) -> float:
 def prepare(pictures: int):
     """-> (statistics, forward passes), (occluder, plain loop)"""
     network, _ = load_checkpoint("scenes-gap")
-    data = world.load("scenes", "test", n=pictures, size=128)
+    data = drawn_world.load("scenes", "test", n=pictures, size=128)
     cams, image, unit = CamModel(network), data.images[0], 5
     box = theoretical_field(network, (128, 128))
 

@@ -1,6 +1,6 @@
 """How fast the world is drawn and read back.
 
-python tests/benchmarks/bench_world.py            # 64 px, 2 processes
+python tests/benchmarks/bench_world.py            # 64 px, a process per core
 """
 
 import argparse
@@ -12,23 +12,22 @@ from pathlib import Path
 
 import numpy as np
 
-from cam_helpers.world import cache, load_arrays, recipes
-from cam_helpers.world.workers import draw_all, draw_chunk
+from drawn_world import cache, data_folder, drawing, load_arrays
+from drawn_world.tasks import load_recipe
 
 
-def drawing(task: str, count: int, size: int, workers: int) -> str:
+def drawing_speed(task: str, count: int, size: int) -> str:
     """Pictures per second with worker processes, their start included, and milliseconds of one core per picture."""
-    data = recipes.data_folder()
-    job = {"task": task, "split": "train", "size": size, "seed": 46, "difficulty": 1.0, "data": str(data)}
+    job = {"task": task, "split": "train", "size": size, "seed": 46, "difficulty": 1.0}
+    job |= {"data": str(data_folder()), "recipe": load_recipe(task).digest}
     began = time.perf_counter()
-    pictures = len(draw_all(job, count, workers)["images"])
+    pictures = len(drawing.draw_all(job, count)["images"])
     wall = time.perf_counter() - began
-    recipe = recipes.load_recipe(task, data)
-    draw_chunk(recipe, job, range(100))  # sprites are rasterised once per process
+    drawing.draw_chunk(job, range(100))  # sprites are rasterised once per process
     began = time.process_time()
-    some = len(draw_chunk(recipe, job, range(100, 200))["images"])
+    some = len(drawing.draw_chunk(job, range(100, 200))["images"])
     each = (time.process_time() - began) / some
-    return f"{task:20} {pictures / wall:6.0f} pictures/s on {workers} processes   {1000 * each:5.2f} ms of a core each"
+    return f"{task:20} {pictures / wall:6.0f} pictures/s   {1000 * each:5.2f} ms of a core each"
 
 
 def reading(count: int, size: int) -> str:
@@ -36,7 +35,7 @@ def reading(count: int, size: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CAM_CACHE"] = folder
         arrays, _ = load_arrays("objects", "train", count, size)
-        (path,) = Path(folder).glob("*.npys")
+        (path,) = Path(folder).glob("*.npz")
         plain = Path(folder) / "plain.npy"
         total = sum(a.nbytes for a in arrays.values())
         np.save(plain, np.zeros(total, np.uint8) + 7)
@@ -59,13 +58,12 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--count", type=int, default=1500)
     options.add_argument("--size", type=int, default=64)
-    options.add_argument("--workers", type=int, default=2)
     tasks = ["objects", "objects-pairs", "scenes", "radiograph", "video", "text", "actions", "concepts"]
     options.add_argument("--tasks", nargs="*", default=tasks)
     given = options.parse_args()
     for task in given.tasks:
         count = given.count // 16 if task == "video" else given.count
-        print(drawing(task, count, given.size, given.workers), flush=True)
+        print(drawing_speed(task, count, given.size), flush=True)
     print(reading(given.count, given.size))
 
 

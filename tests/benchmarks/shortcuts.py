@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from torch import nn
 
-from cam_helpers import world
+import drawn_world
 
 START, END = "<!-- shortcuts: written by tests/benchmarks/shortcuts.py -->", "<!-- end of shortcuts -->"
 
@@ -101,7 +101,7 @@ def main():
     options.add_argument("--only", choices=("linear", "network"))
     given = options.parse_args()
     for task in given.tasks:
-        train, test = world.load(task, "train"), world.load(task, "test")
+        train, test = drawn_world.load(task, "train"), drawn_world.load(task, "test")
         found = {"always the commonest class": with_interval(commonest(test), len(test))}
         if given.only != "network":
             found["linear, 8×8×8 colour histogram"] = with_interval(linear(histograms, train, test), len(test))

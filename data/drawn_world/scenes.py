@@ -1,6 +1,6 @@
 """Task drawing `scenes`: rooms and places, of regions (wall, floor, sea …) and of things that stand, hang or lie.
 
-A recipe names the scene files (`parts: scenes` = every YAML in data/world/scenes). Whether a thing is in a picture is
+A recipe names the scene files (`parts: scenes` = every YAML in recipes/scenes). Whether a thing is in a picture is
 decided first, with the recipe's probability; where it stands is found so that it can be seen. So presence in the
 pictures follows the recipe exactly (`truth.py` computes it).
 """
@@ -10,32 +10,32 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import camera, textures
-from .compose import Canvas, ground_shadow, place, relief, shade_of, stamp
-from .pack import Picture
+from .arrays import DrawnPicture
+from .compose import Canvas, ground_shadow, place_sprite, relief, shade_of, stamp
 from .scene_recipe import MARK, read  # noqa: F401 (`read` is what a recipe's `draw: scenes` looks for)
 
 SMALLEST = 0.11, 0.055  # longest and shortest side, of the picture's: smaller things are drawn this large, to be seen
 
 
 @dataclass
-class Thing:
+class PlacedThing:
     """A thing with its place: box in picture widths (x0, y0, x1, y1), on what it stands, how it is drawn."""
 
     kind: str
     sprite: object
     palette: int
     box: tuple[float, float, float, float]
-    support: "Thing | None"
+    support: "PlacedThing | None"
     hanging: bool
     flip: bool
 
 
-def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture]:
+def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
     """One picture of a randomly chosen scene kind."""
     names = recipe["object_names"]
-    label = dice.whole(0, len(recipe["classes"]) - 1)
+    label = dice.integer(0, len(recipe["classes"]) - 1)
     scene = recipe["scenes"][recipe["classes"][label]]
-    view = View(recipe, scene, dice, size, difficulty)
+    view = PaintedScene(recipe, scene, dice, size, difficulty)
     objects = [names.index(kind) for kind in view.kinds]
     attributes = [
         name in scene["attributes"]
@@ -54,7 +54,7 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     return [picture]
 
 
-class View:
+class PaintedScene:
     """A painted scene: its `canvas` (object k is of `kinds[k - 1]`), where each region begins and ends (`edges`)."""
 
     def __init__(self, recipe, scene, dice, size: int, difficulty: float):
@@ -70,7 +70,7 @@ class View:
             _paint_region(canvas, dice, scene["regions"][kind], self.edges[kind], number, recipe, difficulty)
         _paint_things(canvas, things, dice, horizon, len(regions), difficulty)
 
-    def picture(self, objects, extra) -> Picture:
+    def picture(self, objects, extra) -> DrawnPicture:
         """Photograph it, half of the time mirrored; light comes from either side."""
         canvas, dice, cam, d = self.canvas, self.dice, self.recipe["camera"], self.difficulty
         if self.dim:
@@ -82,7 +82,7 @@ class View:
         balance = camera.cast(dice, cam["cast"] * d)
         image = camera.photograph(canvas.rgb, dice, blur, cam["grain"] * d, balance)
         arrays = [np.ascontiguousarray(a[:, ::step]) for a in (canvas.instances, canvas.parts)]
-        return Picture(image, *arrays, objects, extra)
+        return DrawnPicture(image, *arrays, objects, extra)
 
 
 def _arrange(recipe, scene, regions, dice):
@@ -98,10 +98,10 @@ def _arrange(recipe, scene, regions, dice):
         edges[regions[-1]][1] = 1.0
     leaning = [edges[k][0] for k in regions if scene["regions"][k]["lean"]]
     horizon = leaning[0] if leaning else 1.02
-    things: list[Thing] = []
+    things: list[PlacedThing] = []
     for kind, spec in scene["things"].items():
         here = dice.chance(spec["p"])
-        count = dice.whole(*spec["count"])
+        count = dice.integer(*spec["count"])
         supports = [t for t in things if t.kind == spec["upon"]]
         if not here or (spec["upon"] is not None and not supports and spec["upon"] not in regions):
             continue
@@ -116,11 +116,11 @@ def _arrange(recipe, scene, regions, dice):
     return order, horizon, edges
 
 
-def _candidate(recipe, scene, kind, spec, supports, horizon, edges, dice) -> Thing:
+def _candidate(recipe, scene, kind, spec, supports, horizon, edges, dice) -> PlacedThing:
     """One possible place for a thing."""
     drawings = recipe.library.kinds[kind]
     sprite = drawings[(spec["drawing"] - 1) % len(drawings)] if spec["drawing"] else dice.pick(drawings)
-    palette, flip = dice.whole(0, len(sprite.palettes) - 1), dice.chance(0.5)
+    palette, flip = dice.integer(0, len(sprite.palettes) - 1), dice.chance(0.5)
     far, near = scene["person"]
     t, across, up = dice.between(*spec["depth"]), dice.unit(), dice.between(*spec["height"])
     support = dice.pick(supports) if supports else None
@@ -150,10 +150,12 @@ def _candidate(recipe, scene, kind, spec, supports, horizon, edges, dice) -> Thi
             base = low + (high - low) * (0.15 + 0.8 * t)
         else:
             base = horizon + max(1.0 - horizon, 0.06) * (0.1 + 0.85 * t)
-    return Thing(kind, sprite, palette, (x - width / 2, base - height, x + width / 2, base), support, hanging, flip)
+    return PlacedThing(
+        kind, sprite, palette, (x - width / 2, base - height, x + width / 2, base), support, hanging, flip
+    )
 
 
-def _crowding(thing: Thing, others: list[Thing]) -> float:
+def _crowding(thing: PlacedThing, others: list[PlacedThing]) -> float:
     """How much the thing and the others would hide each other: overlaps as shares of the smaller box, summed."""
     total = 0.0
     for other in others:
@@ -205,12 +207,12 @@ def _paint_things(canvas, things, dice, horizon, before, difficulty) -> None:
         canvas.paste(layer, before + k + 1)
 
 
-def _layer(thing: Thing, lean: float, shrink: float, size: int):
+def _layer(thing: PlacedThing, lean: float, shrink: float, size: int):
     x0, y0, x1, y1 = (v * size for v in thing.box)
     length = max(x1 - x0, y1 - y0)
     shrink = max(shrink, min(1.0, 1.5 * SMALLEST[0] * size / length))
     middle, length = y1 - (y1 - y0) * shrink / 2, length * shrink  # it shrinks towards the middle of its foot
-    return place(thing.sprite, thing.palette, (x0 + x1) / 2, middle, length, lean, flip=thing.flip)
+    return place_sprite(thing.sprite, thing.palette, (x0 + x1) / 2, middle, length, lean, flip=thing.flip)
 
 
 def _order(layers, ground, before):
@@ -231,13 +233,13 @@ def _order(layers, ground, before):
     return best
 
 
-def _plant(picture: Picture, recipe, kind: int, dice) -> None:
+def _plant(picture: DrawnPicture, recipe, kind: int, dice) -> None:
     """Lay the mark over the finished picture, near its lower right corner, as a logo would be."""
     mark = recipe["mark"]
     size = picture.image.shape[0]
     length = mark["length"] * size
     x, y = (size - length / 2 - dice.between(0.02, 0.06) * size for _ in range(2))
-    layer = place(recipe.library.kinds[mark["sprite"]][0], 0, x, y, length)
+    layer = place_sprite(recipe.library.kinds[mark["sprite"]][0], 0, x, y, length)
     canvas = Canvas(picture.image)
     canvas.instances, canvas.parts = picture.instances, picture.parts
     layer.rgba[..., :3] = layer.rgba[..., :3].sum(2, keepdims=True) // 6 + layer.rgba[..., 3:] // 2

@@ -1,35 +1,23 @@
-"""What this machine has: device, folders, versions; and what to do about what is wrong (lesson 00)."""
+"""Checks of the set-up: Python, packages, device, folders; and what to do about what is wrong (lesson 00)."""
 
 from __future__ import annotations
 
 import html
-import os
 import platform
 import sys
-import tempfile
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 import torch
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from .world.recipes import RecipeError, data_folder, tasks
+from . import devices
+from .files import drawn_world
 
-__all__ = ["Finding", "Report", "cache_folder", "data_folder", "device", "report"]
+__all__ = ["Finding", "Report", "report"]
 
 _MARK = {True: ("ok", "#1b7837"), False: ("to do", "#b2182b")}
-
-
-def device() -> torch.device:
-    """The accelerator if there is one (CUDA, MPS …), else the CPU."""
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-
-
-def cache_folder() -> Path:
-    """Where drawn and computed things are kept: $CAM_CACHE, or data/cache."""
-    return Path(os.environ.get("CAM_CACHE") or data_folder() / "cache")
 
 
 @dataclass(frozen=True)
@@ -68,9 +56,7 @@ class Report:
 
 def report() -> Report:
     """Check Python, the packages the course needs, the device, the widgets and the folder it writes to."""
-    data = _data()
-    folder = (_folder(cache_folder()),) if data.fine or os.environ.get("CAM_CACHE") else ()
-    return Report((_python(), _packages(), _device(), data, *folder))
+    return Report((_python(), _packages(), _device(), _data(), *_results()))
 
 
 def _python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> Finding:
@@ -102,7 +88,7 @@ def _packages(requirements: list[str] | None = None) -> Finding:
 
 
 def _device() -> Finding:
-    found = device()
+    found = devices.pick()
     if found.type == "cpu":
         return Finding("device", f"CPU, {torch.get_num_threads()} threads ({platform.machine()}); enough", True)
     name = torch.cuda.get_device_name() if found.type == "cuda" else str(found)
@@ -110,29 +96,25 @@ def _device() -> Finding:
 
 
 def _data() -> Finding:
+    """Are the drawn pictures' recipes there?"""
     try:
-        return Finding("data folder", f"{_short(data_folder())}, {len(tasks())} tasks", True)
-    except RecipeError as error:
-        to_do = "open the lessons from the course's folder, or set the environment variable CAM_DATA to its data folder"
-        return Finding("data folder", str(error), False, to_do)
+        world = drawn_world()
+        return Finding("drawn world", f"{len(world.TASKS)} tasks", True)
+    except ModuleNotFoundError as error:
+        return Finding("drawn world", "not installed", False, str(error))
+    except FileNotFoundError as error:
+        return Finding("drawn world", "its recipes are missing", False, str(error))
 
 
-def _folder(folder: Path) -> Finding:
+def _results() -> tuple[Finding, ...]:
     """Try to write: permissions, full disks and read-only mounts all show here."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"x")
-    except OSError as error:
+        world = drawn_world()
+    except ModuleNotFoundError:
+        return ()
+    folder = world.cache_folder()
+    shown = "/".join(folder.parts[-2:])  # a saved notebook names nobody's home
+    if problem := world.folders.problem(folder):
         to_do = "set the environment variable CAM_CACHE to a folder you may write to, and start again"
-        return Finding("folder for results", f"{_short(folder)}: {error.strerror or error}", False, to_do)
-    return Finding("folder for results", f"{_short(folder)}, writable", True)
-
-
-def _short(folder: Path) -> str:
-    """Relative to the course's folder where it lies in it, so that a saved notebook names nobody's home."""
-    try:
-        root = data_folder().parent
-    except RecipeError:
-        return folder.name
-    return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
+        return (Finding("folder for results", f"{shown}: {problem}", False, to_do),)
+    return (Finding("folder for results", f"{shown}, writable", True),)

@@ -9,23 +9,24 @@ import copy
 import numpy as np
 
 from . import objects
-from .compose import place, relief, tint
-from .pack import Picture
+from .arrays import DrawnPicture
+from .compose import place_sprite, relief, tint
 
 
-def read(check) -> dict:
+def read(reader) -> dict:
     """The keys of a `video` recipe: those of `objects`, the frames of a clip, and how many objects move through it."""
-    own = {"frames": check.whole("frames", low=2, high=200), "movers": check.span("movers", low=1, high=5, kind=int)}
-    return objects.read(check) | own
+    frames = reader.integer("frames", low=2, high=200)
+    movers = reader.span("movers", low=1, high=5, kind=int)
+    return objects.read(reader) | {"frames": frames, "movers": movers}
 
 
-def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture]:
+def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
     """One clip, as a list of frames; labels are 0/1 for every class that can be seen in the frame."""
     stage = objects.Stage(recipe, dice, size, difficulty)
     stage.scatter()
-    kinds = dice.sample(range(len(recipe["classes"])), dice.whole(*recipe["movers"]))
+    kinds = dice.sample(range(len(recipe["classes"])), dice.integer(*recipe["movers"]))
     movers = [Mover(recipe, dice, recipe["classes"][k], difficulty) for k in kinds]
-    shot, empty = dice.whole(0, 2**32 - 1), stage.canvas
+    shot, empty = dice.integer(0, 2**32 - 1), stage.canvas
     frames = []
     for number in range(recipe["frames"]):
         stage.canvas = copy.deepcopy(empty)
@@ -69,7 +70,7 @@ class Mover:
         length = self.length * (1 + self.grow * t)
         y = stage.floored(y, length, self.sprite)
         turn = self.turn + self.sway * (4 * t * (1 - t))
-        layer = place(self.sprite, self.palette, x * size, y * size, length * size, turn)
+        layer = place_sprite(self.sprite, self.palette, x * size, y * size, length * size, turn)
         relief(layer, stage.grain, 0.5, self.rough)
         tint(layer, *self.colours)
         return layer

@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 
-from .compose import ground_shadow, place, relief, shade_of, tint
+from .arrays import DrawnPicture
+from .compose import ground_shadow, place_sprite, relief, shade_of, tint
 from .objects import Stage, base_of, colouring, read_camera
-from .pack import Picture
 
 # In heights of the person, before any pose. The person faces us: `left` is on our right, and `main` is the left hand.
 BODY = {
@@ -26,56 +26,56 @@ UPPER, FORE = 0.175, 0.175  # shoulder to elbow, elbow to the middle of the hand
 PERSON = "person"
 
 
-def read(check) -> dict:
-    """The keys of an `actions` recipe; see data/world/actions.yaml."""
-    found = {"height": check.span("height", low=0.3, high=0.95), "room": check.span("room", high=0.6)}
-    found |= {key: check.number(key) for key in ("standing", "recoloured")}
-    with check.section("idle") as inner:
+def read(reader) -> dict:
+    """The keys of an `actions` recipe; see data/drawn_world/recipes/actions.yaml."""
+    found = {"height": reader.span("height", low=0.3, high=0.95), "room": reader.span("room", high=0.6)}
+    found |= {key: reader.number(key) for key in ("standing", "recoloured")}
+    with reader.section("idle") as inner:
         found["idle"] = {key: inner.span(key, high=9, kind=int) for key in ("tools", "props")}
-    found |= {key: check.textures(key) for key in ("grounds", "walls")}
-    found |= {key: check.kinds(key) for key in ("heads", "torsos", "limbs")}
+    found |= {key: reader.textures(key) for key in ("grounds", "walls")}
+    found |= {key: reader.kinds(key) for key in ("heads", "torsos", "limbs")}
     if len(found["limbs"]) != 4:
-        check.fail("limbs", "name four kinds: thigh, shin, upper arm, forearm")
+        reader.fail("limbs", "name four kinds: thigh, shin, upper arm, forearm")
     found["things"] = {}
-    for kind, here in check.each("things"):
+    for kind, here in reader.each("things"):
         here.select([kind], "name")
         found["things"][kind] = {"length": here.number("length", low=0.05, high=2)}
         found["things"][kind] |= {"rest": here.span("rest", low=-180, high=180)}
         found["things"][kind] |= {"mark": here.one_of("mark", (True, False), False)}
-    found["actions"] = {name: _read_action(here, found["things"]) for name, here in check.each("actions")}
+    found["actions"] = {name: _read_action(here, found["things"]) for name, here in reader.each("actions")}
     if not found["actions"]:
-        check.fail("actions", "no actions; add some")
-    found["camera"] = read_camera(check)
+        reader.fail("actions", "no actions; add some")
+    found["camera"] = read_camera(reader)
     found["kinds"] = [*found["heads"], *found["torsos"], *found["limbs"], *found["things"]]
     found["solid"] = [kind for kind, thing in found["things"].items() if not thing["mark"]]
     found["props"] = {a["prop"]["kind"] for a in found["actions"].values() if a["prop"]}
     found["classes"], found["object_names"] = list(found["actions"]), [PERSON, *found["solid"]]
-    found["part_names"], found["joint_names"] = ["", *check.sprites.parts(found["kinds"])], JOINTS
+    found["part_names"], found["joint_names"] = ["", *reader.sprites.parts(found["kinds"])], JOINTS
     return found
 
 
-def _read_action(check, things) -> dict:
-    found = {"lean": check.span("lean", low=-60, high=60), "tool": None, "prop": None}
-    if "tool" in check.values:
-        with check.section("tool") as tool:
+def _read_action(reader, things) -> dict:
+    found = {"lean": reader.span("lean", low=-60, high=60), "tool": None, "prop": None}
+    if "tool" in reader.values:
+        with reader.section("tool") as tool:
             found["tool"] = {"kind": tool.one_of("kind", list(things)), "hold": _point(tool, "hold")}
             found["tool"] |= {"at": _area(tool), "turn": tool.span("turn", low=-180, high=180)}
             found["tool"]["leans"] = tool.one_of("leans", (True, False), False)
     for hand in SIDES:
-        with check.section(hand) as here:
+        with reader.section(hand) as here:
             if "grip" in here.values and not found["tool"]:
                 here.fail("grip", "there is no tool to grip; add a tool, or say where the hand is with `at`")
             found[hand] = (_point(here, "grip"), None) if "grip" in here.values else (None, _area(here))
-    if "prop" in check.values:
-        with check.section("prop") as prop:
+    if "prop" in reader.values:
+        with reader.section("prop") as prop:
             found["prop"] = {"kind": prop.one_of("kind", list(things)), "p": prop.number("p")}
             found["prop"] |= {"at": prop.span("at", low=-2, high=2), "foot": prop.number("foot", high=1.5)}
     return found
 
 
-def _point(check, key):
+def _point(reader, key):
     return tuple(
-        check.take(
+        reader.take(
             key,
             good=lambda v: isinstance(v, list) and len(v) == 2 and all(isinstance(c, int | float) for c in v),
             wanted="write a point of the drawing [across, down], 0 to 1 each",
@@ -83,17 +83,19 @@ def _point(check, key):
     )
 
 
-def _area(check):
+def _area(reader):
     def good(value):
         pairs = isinstance(value, list) and len(value) == 2 and all(isinstance(v, list) and len(v) == 2 for v in value)
         return pairs and all(isinstance(c, int | float) and -2 <= c <= 2 for v in value for c in v)
 
-    return check.take("at", good=good, wanted="write [[from, to], [from, to]]: across and down, in heights of a person")
+    return reader.take(
+        "at", good=good, wanted="write [[from, to], [from, to]]: across and down, in heights of a person"
+    )
 
 
-def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture]:
+def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
     """One person. Objects: the person, the tool in use if there is one (`tool`: its number from 0, or -1), the rest."""
-    label = dice.whole(0, len(recipe["classes"]) - 1)
+    label = dice.integer(0, len(recipe["classes"]) - 1)
     action = recipe["actions"][recipe["classes"][label]]
     stage = Stage(recipe, dice, size, difficulty)
     figure = Figure(stage, action)
@@ -102,7 +104,7 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     held = len(kinds) - 1
     for key in ("props", "tools"):
         pool = [k for k in recipe["solid"] if k not in own and (k in recipe["props"]) == (key == "props")]
-        others = dice.sample(pool, dice.whole(*recipe["idle"][key]))
+        others = dice.sample(pool, dice.integer(*recipe["idle"][key]))
         for kind in others[: round(len(others) * difficulty)]:
             kinds.append(kind)
             figure.lay(kind, len(kinds))
@@ -133,7 +135,7 @@ class Figure:
         self.x, self.foot = dice.between(left, 1 - right), dice.between(max(0.8, self.height + 0.02), 0.97)
         self.lean = dice.between(*action["lean"])
         self.colours = (0, 1, 2), [dice.between(0.75, 1.15)] * 3
-        self.outfit, self.build = dice.whole(0, 7), dice.between(0.92, 1.1)
+        self.outfit, self.build = dice.integer(0, 7), dice.between(0.92, 1.1)
         head, torso = (dice.pick(recipe[key]) for key in ("heads", "torsos"))
         self.drawings = {k: dice.pick(recipe.library.kinds[k]) for k in (head, torso, *recipe["limbs"])}
         self.head, self.torso = head, torso
@@ -161,7 +163,7 @@ class Figure:
         """The tool's drawing, palette, length, angle and middle."""
         recipe, dice = self.stage.recipe, self.stage.dice
         sprite = dice.pick(recipe.library.kinds[tool["kind"]])
-        palette, turn = dice.whole(0, len(sprite.palettes) - 1), dice.between(*tool["turn"])
+        palette, turn = dice.integer(0, len(sprite.palettes) - 1), dice.between(*tool["turn"])
         at = [dice.between(*v) for v in tool["at"]]
         length, middle = recipe["things"][tool["kind"]]["length"], self._leant(at) if tool["leans"] else at
         dx, dy = _turned(sprite, length, turn, tool["hold"])
@@ -193,8 +195,8 @@ class Figure:
     def _stand(self, kind, length, x, foot, turn, number):
         stage, dice = self.stage, self.stage.dice
         sprite = dice.pick(stage.recipe.library.kinds[kind])
-        palette = dice.whole(0, len(sprite.palettes) - 1)
-        layer = place(sprite, palette, x, foot, length * self.height * stage.size, turn, flip=dice.chance(0.3))
+        palette = dice.integer(0, len(sprite.palettes) - 1)
+        layer = place_sprite(sprite, palette, x, foot, length * self.height * stage.size, turn, flip=dice.chance(0.3))
         layer.y += round(foot) - base_of(layer)
         tint(layer, *colouring(stage.recipe, dice))
         self._paste(layer, number, ground=True)
@@ -222,7 +224,7 @@ class Figure:
             self._limb(arm, f"{side}_shoulder", f"{side}_elbow")
         if self.tool:
             sprite, palette, length, turn, middle = self.tool
-            layer = place(sprite, palette, *self._pixels(middle), length * self.height * self.stage.size, turn)
+            layer = place_sprite(sprite, palette, *self._pixels(middle), length * self.height * self.stage.size, turn)
             tint(layer, *self.tool_colours)
             self._paste(layer, tool_number)
         for side in ("right", "left"):
@@ -239,7 +241,7 @@ class Figure:
 
     def _part(self, kind, middle, length, turn, stretch, ground=False):
         size = self.height * self.stage.size
-        layer = place(self.drawings[kind], self.outfit, *self._pixels(middle), length * size, turn, stretch)
+        layer = place_sprite(self.drawings[kind], self.outfit, *self._pixels(middle), length * size, turn, stretch)
         tint(layer, *self.colours)
         self._paste(layer, 1, ground)
 

@@ -4,14 +4,13 @@ A recipe is checked completely before anything is drawn, and every message names
 """
 
 import hashlib
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from .sprites import Library, library
+from .sprites import Library
 from .textures import PATTERNS
 
 SPLITS = ("train", "val", "test")
@@ -22,7 +21,7 @@ class RecipeError(ValueError):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TaskRecipe:
     """A checked recipe: values by key in `get`, sprites in `library`; `digest` changes with any of its files."""
 
     task: str
@@ -34,46 +33,7 @@ class Recipe:
         return self.get[key]
 
 
-def data_folder() -> Path:
-    """The folder with `sprites/` and `world/`: $CAM_DATA, or `data` beside the package, or above where we are."""
-    here = Path(__file__).resolve().parents[2]
-    given = os.environ.get("CAM_DATA")
-    places = [Path(given)] if given else [here / "data", *(p / "data" for p in [Path.cwd(), *Path.cwd().parents])]
-    for place in places:
-        if (place / "world").is_dir():
-            return place
-    raise RecipeError(f"no recipes at {places[0] / 'world'}; run in the course folder or set CAM_DATA")
-
-
-def tasks(folder: Path | None = None) -> tuple[str, ...]:
-    """Names of all recipes."""
-    return tuple(sorted(p.stem for p in ((folder or data_folder()) / "world").glob("*.yaml")))
-
-
-def load_recipe(task: str, folder: Path | None = None) -> Recipe:
-    """Read and check `<folder>/world/<task>.yaml`. Raises RecipeError; KeyError-like messages list what there is."""
-    folder = Path(folder or data_folder())
-    path = folder / "world" / f"{task}.yaml"
-    if not path.is_file():
-        raise RecipeError(f"there is no task {task!r}; the tasks are: {', '.join(tasks(folder))}")
-    values, used = _read(path, folder)
-    sprites = library(folder / "sprites")
-    from . import DRAWINGS  # the list of drawing functions lives with the package
-
-    check = Check(path.name, sprites, values)
-    get = {"draw": check.one_of("draw", list(DRAWINGS)), "version": check.whole("version", low=1)}
-    with check.section("splits") as inner:
-        get["splits"] = {split: inner.whole(split, low=1) for split in SPLITS}
-    get["stream"] = check.take("stream", task)
-    check.take("about", None)
-    get |= DRAWINGS[get["draw"]]().read(check)
-    if len(get["part_names"]) > 256:
-        raise RecipeError(f"{path.name}: its sprites have more than 255 part names; give like parts the same name")
-    check.done()
-    return Recipe(task, get, sprites, _digest(used, sprites, get["kinds"]))
-
-
-class Check:
+class RecipeReader:
     """Takes values out of a mapping read from YAML, checked; what is left over when it is done was misspelt."""
 
     def __init__(self, file: str, sprites: Library, values: dict, inside: str = ""):
@@ -95,7 +55,7 @@ class Check:
         wanted = f"write a number from {low:g} to {high:g}"
         return float(self.take(key, *default, good=lambda v: _within(v, low, high), wanted=wanted))
 
-    def whole(self, key, *default, low=0, high=1_000_000) -> int:
+    def integer(self, key, *default, low=0, high=1_000_000) -> int:
         wanted = f"write a whole number from {low} to {high}"
         return self.take(key, *default, good=lambda v: _within(v, low, high, int), wanted=wanted)
 
@@ -128,7 +88,10 @@ class Check:
             return self.sprites.select(words)
         except KeyError as error:
             word = error.args[0]
-            self.fail(key, f"no sprite or group is called {word!r}; add data/sprites/{word}-1.svg or correct the name")
+            self.fail(
+                key,
+                f"no sprite or group is called {word!r}; add data/drawn_world/sprites/{word}-1.svg or correct the name",
+            )
 
     def textures(self, key) -> list[str]:
         for word in (found := self.words(key)):
@@ -138,14 +101,14 @@ class Check:
 
     @contextmanager
     def section(self, key):
-        """A check for the keys below this one; none may be left over at the end."""
+        """A reader of the keys below this one; none may be left over at the end."""
         value = self.take(key, good=lambda v: isinstance(v, dict), wanted="write keys below it")
-        inner = Check(self.file, self.sprites, dict(value), f"{self.inside}{key}.")
+        inner = RecipeReader(self.file, self.sprites, dict(value), f"{self.inside}{key}.")
         yield inner
         inner.done()
 
     def each(self, key):
-        """Pairs (name, check) for the sections below a key."""
+        """Pairs (name, reader) for the sections below a key."""
         with self.section(key) as inner:
             for name in list(inner.values):
                 with inner.section(name) as below:
@@ -160,25 +123,25 @@ def _within(value, low, high, kind=int | float) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
 
 
-def _read(path: Path, folder: Path, depth: int = 0) -> tuple[dict, list[Path]]:
+def read_files(path: Path, folder: Path, depth: int = 0) -> tuple[dict, list[Path]]:
     """The mapping in a file, laid over the one it `extends`, with the files of its `parts` folders under that key."""
     values = parse(path)
     used = [path]
     if "parts" in values:
         names, values["parts"] = values["parts"], {}
         for name in names if isinstance(names, list) else [names]:
-            inner = folder / "world" / str(name)
+            inner = folder / "recipes" / str(name)
             files = sorted(inner.glob("*.yaml"))
-            if inner.parent != folder / "world" or not files:
-                why = f"no YAML files in data/world/{inner.name}; name a folder with some"
+            if inner.parent != folder / "recipes" or not files:
+                why = f"no YAML files in recipes/{inner.name}; name a folder with some"
                 raise RecipeError(f"{path.name}: parts: {why}")
             values["parts"] |= {f.stem: parse(f) for f in files}
             used += files
     if "extends" in values:
-        base = folder / "world" / f"{values.pop('extends')}.yaml"
-        if depth > 3 or base.parent != folder / "world" or not base.is_file():
+        base = folder / "recipes" / f"{values.pop('extends')}.yaml"
+        if depth > 3 or base.parent != folder / "recipes" or not base.is_file():
             raise RecipeError(f"{path.name}: extends: there is no recipe {base.stem!r} to extend; name one beside it")
-        below, more = _read(base, folder, depth + 1)
+        below, more = read_files(base, folder, depth + 1)
         values, used = below | values, used + more
     return values, used
 
@@ -206,7 +169,7 @@ class _Strict(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _digest(used: list[Path], sprites: Library, kinds) -> str:
+def digest(used: list[Path], sprites: Library, kinds) -> str:
     sha = hashlib.sha256()
     for path in used:
         sha.update(path.name.encode() + path.read_bytes())

@@ -7,26 +7,26 @@ import numpy as np
 from PIL import Image
 
 from . import camera, textures
-from .compose import Canvas, ground_shadow, place, relief, shade_of, tint
+from .arrays import DrawnPicture
+from .compose import Canvas, ground_shadow, place_sprite, relief, shade_of, tint
 from .dice import Dice
-from .pack import Picture
 
 ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
 
-def read(check) -> dict:
-    """The keys of an `objects` recipe; see data/world/objects.yaml for what each one means."""
+def read(reader) -> dict:
+    """The keys of an `objects` recipe; see data/drawn_world/recipes/objects.yaml for what each one means."""
     found = {
-        "classes": check.kinds("classes"),
-        "lookalikes": check.take("lookalikes", []),
-        "labelled": check.whole("labelled", 1, low=1, high=4),
-        "length": check.span("length", low=0.1),
-        "tilt": check.number("tilt", high=180),
-        "grounds": check.textures("grounds"),
-        "walls": check.textures("walls"),
+        "classes": reader.kinds("classes"),
+        "lookalikes": reader.take("lookalikes", []),
+        "labelled": reader.integer("labelled", 1, low=1, high=4),
+        "length": reader.span("length", low=0.1),
+        "tilt": reader.number("tilt", high=180),
+        "grounds": reader.textures("grounds"),
+        "walls": reader.textures("walls"),
     }
-    found |= {key: check.number(key) for key in ("covered", "recoloured", "standing")}
-    with check.section("clutter") as inner:
+    found |= {key: reader.number(key) for key in ("covered", "recoloured", "standing")}
+    with reader.section("clutter") as inner:
         found["clutter"] = {
             "kinds": inner.kinds("kinds"),
             "count": inner.span("count", high=20, kind=int),
@@ -34,21 +34,21 @@ def read(check) -> dict:
         }
     both = set(found["classes"]) & set(found["clutter"]["kinds"])
     if both:
-        check.fail("clutter.kinds", f"{min(both)!r} is a class too; clutter must not be among the classes")
-    found["camera"] = read_camera(check)
+        reader.fail("clutter.kinds", f"{min(both)!r} is a class too; clutter must not be among the classes")
+    found["camera"] = read_camera(reader)
     found["kinds"] = found["object_names"] = found["classes"] + found["clutter"]["kinds"]
-    found["part_names"] = ["", *check.sprites.parts(found["classes"])]
+    found["part_names"] = ["", *reader.sprites.parts(found["classes"])]
     return found
 
 
-def read_camera(check) -> dict:
+def read_camera(reader) -> dict:
     """The `camera` section: texture contrast, uneven light, blur (1/64 of the picture), grain (grey levels), cast."""
     limits = {"contrast": 2, "light": 2, "blur": 3, "grain": 100, "cast": 1}
-    with check.section("camera") as inner:
+    with reader.section("camera") as inner:
         return {key: inner.number(key, high=high) for key, high in limits.items()}
 
 
-def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture]:
+def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
     """One picture: the ground, clutter behind, the labelled objects, and sometimes clutter in front of one."""
     labels = dice.sample(range(len(recipe["classes"])), recipe["labelled"])
     stage = Stage(recipe, dice, size, difficulty)
@@ -56,7 +56,7 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     for number, label in enumerate(labels, 1):
         stage.put(recipe["classes"][label], number)
     if dice.chance(recipe["covered"] * difficulty):
-        stage.cover(dice.whole(1, len(labels)))
+        stage.cover(dice.integer(1, len(labels)))
     return [
         stage.picture(labels, {"labels": np.int64(labels[0]) if recipe["labelled"] == 1 else presence(recipe, labels)})
     ]
@@ -100,7 +100,7 @@ class Stage:
         colours = colouring(self.recipe, dice)
         x, y = near or (x, y)
         y = self.floored(y, part, sprite)
-        layer = place(sprite, palette, x * size, y * size, part * size, turn, stretch, shear)
+        layer = place_sprite(sprite, palette, x * size, y * size, part * size, turn, stretch, shear)
         relief(layer, self.grain, 0.5, 0.14 * self.difficulty)
         tint(layer, *colours)
         return layer
@@ -116,7 +116,7 @@ class Stage:
 
     def scatter(self) -> None:
         """Put clutter anywhere."""
-        for _ in range(round(self.dice.whole(*self.recipe["clutter"]["count"]) * self.difficulty)):
+        for _ in range(round(self.dice.integer(*self.recipe["clutter"]["count"]) * self.difficulty)):
             self.paste(self.clutter(), 0)
 
     def paste(self, layer, number: int, shade: float | None = None) -> None:
@@ -143,7 +143,7 @@ class Stage:
     def cover(self, number: int) -> None:
         """Put clutter in front of an object, hiding at most a quarter of it and half of any part."""
         ys, xs = np.nonzero(self.canvas.instances == number)
-        at = self.dice.whole(0, len(ys) - 1)
+        at = self.dice.integer(0, len(ys) - 1)
         near = (xs[at] / self.size, ys[at] / self.size)
         layer = self.clutter(near)
         before = self._parts_of(number)
@@ -157,7 +157,7 @@ class Stage:
         """Pixels of each part of an object that can be seen."""
         return np.bincount(self.canvas.parts[self.canvas.instances == number], minlength=256)
 
-    def picture(self, objects, extra, shot=None, mirror=True) -> Picture:
+    def picture(self, objects, extra, shot=None, mirror=True) -> DrawnPicture:
         """Photograph it; half of the pictures are mirrored, so that light comes from either side (unless not `mirror`).
 
         shot: a number that fixes light, lens and side, so that the frames of a clip share them (their noise differs).
@@ -170,7 +170,7 @@ class Stage:
         image = camera.photograph(self.canvas.rgb, self.dice, blur, cam["grain"] * d, balance)
         step = -1 if self.mirrored else 1
         arrays = [np.ascontiguousarray(a[:, ::step]) for a in (image, self.canvas.instances, self.canvas.parts)]
-        return Picture(*arrays, list(objects), extra)
+        return DrawnPicture(*arrays, list(objects), extra)
 
 
 def fair(sprite) -> float:
@@ -182,12 +182,12 @@ def fair(sprite) -> float:
 def drawing(recipe, dice, kind: str):
     """One of the sprites of a kind, and the number of one of its palettes."""
     sprite = dice.pick(recipe.library.kinds[kind])
-    return sprite, dice.whole(0, len(sprite.palettes) - 1)
+    return sprite, dice.integer(0, len(sprite.palettes) - 1)
 
 
 def colouring(recipe, dice):
     """Order and gains of an object's channels: as a whole, it may be lighter or darker than its ground."""
-    order = ORDERS[dice.whole(0, 5)] if dice.chance(recipe["recoloured"]) else ORDERS[0]
+    order = ORDERS[dice.integer(0, 5)] if dice.chance(recipe["recoloured"]) else ORDERS[0]
     whole = dice.between(0.55, 1.25)
     return order, [whole * dice.between(0.88, 1.12) for _ in range(3)]
 

@@ -1,18 +1,20 @@
 """Reading and checking a `scenes` recipe and its scene files."""
 
 from .objects import read_camera
-from .recipes import SPLITS, Check
+from .recipe_reader import SPLITS, RecipeReader
 
 MARK = "watermark"
 
 
-def read(check) -> dict:
-    """The keys of a `scenes` recipe; see data/world/scenes.yaml."""
-    scenes = {n: read_scene(Check(f"{n}.yaml", check.sprites, part)) for n, part in check.take("parts").items()}
+def read(reader) -> dict:
+    """The keys of a `scenes` recipe; see data/drawn_world/recipes/scenes.yaml."""
+    scenes = {
+        n: read_scene(RecipeReader(f"{n}.yaml", reader.sprites, part)) for n, part in reader.take("parts").items()
+    }
     kinds = list(dict.fromkeys(k for s in scenes.values() for k in s["things"]))
     regions = list(dict.fromkeys(k for s in scenes.values() for k in s["regions"]))
     attributes = {}
-    for name, here in check.each("attributes"):
+    for name, here in reader.each("attributes"):
         rule = {"objects": here.words("objects", []), "light": here.one_of("light", ("", "warm", "dim"), "")}
         attributes[name] = rule
         for kind in rule["objects"]:
@@ -21,9 +23,9 @@ def read(check) -> dict:
     for name, scene in scenes.items():
         for word in scene["attributes"]:
             if word not in attributes:
-                check.fail(f"{name}.yaml: attributes", f"{word!r} is not declared; add it to those of {check.file}")
-    camera = read_camera(check)
-    mark = _read_mark(check, list(scenes)) if "mark" in check.values else None
+                reader.fail(f"{name}.yaml: attributes", f"{word!r} is not declared; add it to those of {reader.file}")
+    camera = read_camera(reader)
+    mark = _read_mark(reader, list(scenes)) if "mark" in reader.values else None
     sprites = kinds + ([mark["sprite"]] if mark else [])
     return {
         "classes": list(scenes),
@@ -34,21 +36,21 @@ def read(check) -> dict:
         "mark": mark,
         "kinds": sprites,
         "object_names": [*regions, *kinds] + ([MARK] if mark else []),
-        "part_names": ["", *check.sprites.parts(sprites)],
+        "part_names": ["", *reader.sprites.parts(sprites)],
     }
 
 
-def read_scene(check) -> dict:
+def read_scene(reader) -> dict:
     scene = {
-        "indoor": check.one_of("indoor", (True, False)),
-        "attributes": check.words("attributes", []),
-        "warmth": check.span("warmth", (-0.3, 0.3), low=-1),
-        "dim": check.number("dim", 0.0),
-        "person": check.span("person", low=0.05, high=1.5),
+        "indoor": reader.one_of("indoor", (True, False)),
+        "attributes": reader.words("attributes", []),
+        "warmth": reader.span("warmth", (-0.3, 0.3), low=-1),
+        "dim": reader.number("dim", 0.0),
+        "person": reader.span("person", low=0.05, high=1.5),
         "regions": {},
         "things": {},
     }
-    for kind, here in check.each("regions"):
+    for kind, here in reader.each("regions"):
         scene["regions"][kind] = {
             "p": here.number("p", 1.0),
             "to": here.span("to", (1.0, 1.0)),
@@ -56,7 +58,7 @@ def read_scene(check) -> dict:
             "lean": here.one_of("lean", (True, False), False),
             "ramps": here.words("ramps", []),
         }
-    for kind, here in check.each("things"):
+    for kind, here in reader.each("things"):
         here.select([kind], "name")
         upon = here.take("upon", None)
         if upon is not None and upon not in scene["regions"] and upon not in scene["things"]:
@@ -68,15 +70,15 @@ def read_scene(check) -> dict:
             "depth": here.span("depth", (0.0, 0.8)),
             "height": here.span("height", (0.15, 0.6), low=-1),
             "down": here.number("down", 0.0),
-            "drawing": here.whole("drawing", 0, high=99),
+            "drawing": here.integer("drawing", 0, high=99),
             "scale": here.number("scale", 1.0, low=0.1, high=5),
         }
-    check.done()
+    reader.done()
     return scene
 
 
-def _read_mark(check, scenes) -> dict:
-    with check.section("mark") as mark:
+def _read_mark(reader, scenes) -> dict:
+    with reader.section("mark") as mark:
         found = {
             "scene": mark.one_of("scene", scenes),
             "sprite": mark.select([mark.take("sprite")], "sprite")[0],

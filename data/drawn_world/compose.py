@@ -61,7 +61,9 @@ class Canvas:
         return _overlap(layer.x, layer.y, layer.parts.shape, self.rgb.shape)
 
 
-def place(sprite: Sprite, palette, x, y, length, tilt=0.0, stretch=1.0, shear=0.0, flip=False, base=False) -> Layer:
+def place_sprite(
+    sprite: Sprite, palette, x, y, length, tilt=0.0, stretch=1.0, shear=0.0, flip=False, base=False
+) -> Layer:
     """Warp a sprite to its place in a picture.
 
     x, y: centre in pixels (with `base`: middle of the lower edge); length: longest side in pixels; tilt in degrees;

@@ -6,73 +6,78 @@ Paper, section 4.2 (concept localization): positives have the phrase in their ca
 import numpy as np
 from PIL import Image
 
+from .arrays import DrawnPicture
 from .objects import read_camera
-from .pack import Picture
-from .recipes import Check
+from .recipe_reader import RecipeReader
 from .scene_recipe import read_scene
-from .scenes import View
+from .scenes import PaintedScene
 
 NONE = "none"
 
 
-def read(check) -> dict:
-    """The keys of a `concepts` recipe; see data/world/concepts.yaml."""
-    parts = check.take("parts")
+def read(reader) -> dict:
+    """The keys of a `concepts` recipe; see data/drawn_world/recipes/concepts.yaml."""
+    parts = reader.take("parts")
     plain = {name: part for name, part in parts.items() if "phrase" not in part}
-    found = {"p": check.number("p"), "twins": check.number("twins"), "camera": read_camera(check)}
-    found["scenes"] = {name: read_scene(Check(f"{name}.yaml", check.sprites, dict(p))) for name, p in plain.items()}
+    found = {"p": reader.number("p"), "twins": reader.number("twins"), "camera": read_camera(reader)}
+    found["scenes"] = {
+        name: read_scene(RecipeReader(f"{name}.yaml", reader.sprites, dict(p))) for name, p in plain.items()
+    }
     found["phrases"] = {}
     for name, part in parts.items():
         if name not in plain:
-            phrase = _read_phrase(Check(f"{name}.yaml", check.sprites, dict(part)), plain)
+            phrase = _read_phrase(RecipeReader(f"{name}.yaml", reader.sprites, dict(part)), plain)
             found["phrases"][phrase["phrase"]] = phrase
     if not found["phrases"] or not plain:
-        check.fail("parts", "found no scenes with a `phrase`, or none without; name folders that have both")
+        reader.fail("parts", "found no scenes with a `phrase`, or none without; name folders that have both")
     every = [*found["scenes"].values(), *(v for p in found["phrases"].values() for v in (*p["true"], *p["twin"]))]
     found["kinds"] = list(dict.fromkeys(k for scene in every for k in scene["things"]))
-    found["part_names"] = ["", *check.sprites.parts(found["kinds"])]
+    found["part_names"] = ["", *reader.sprites.parts(found["kinds"])]
     found["object_names"] = list(found["phrases"])
     found["classes"] = [*found["phrases"], NONE]
     return found
 
 
-def _read_phrase(check, plain) -> dict:
+def _read_phrase(reader, plain) -> dict:
     """A phrase: the scenes in which it is `true`, their `twin`, in which it is not, and their names (`places`)."""
-    words = check.take("phrase", good=lambda v: isinstance(v, str) and v.strip(), wanted="write the phrase")
-    found = {"phrase": words, "region": check.words("region", []), "mirror": check.take("mirror", None)}
-    found["view"] = check.words("view", [])
-    twin, like = check.take("twin", good=lambda v: isinstance(v, dict), wanted="write things"), check.words("like", [])
+    words = reader.take("phrase", good=lambda v: isinstance(v, str) and v.strip(), wanted="write the phrase")
+    found = {"phrase": words, "region": reader.words("region", []), "mirror": reader.take("mirror", None)}
+    found["view"] = reader.words("view", [])
+    twin, like = (
+        reader.take("twin", good=lambda v: isinstance(v, dict), wanted="write things"),
+        reader.words("like", []),
+    )
     for key, names in (("view", found["view"]), ("like", like)):
         for name in names:
             if name not in plain:
-                check.fail(key, f"there is no scene {name!r}; choose from: {', '.join(plain)}")
-    found |= {"true": [], "twin": [], "places": like or [check.take("place", "outdoors")]}
-    things = check.take("things", good=lambda v: isinstance(v, dict), wanted="write things below it")
+                reader.fail(key, f"there is no scene {name!r}; choose from: {', '.join(plain)}")
+    found |= {"true": [], "twin": [], "places": like or [reader.take("place", "outdoors")]}
+    things = reader.take("things", good=lambda v: isinstance(v, dict), wanted="write things below it")
     for base in [plain[name] for name in like] or [{"things": {}}]:
         for key, more in (("true", {}), ("twin", twin)):
-            merged = {**base, **check.values, "things": {**base["things"], **things, **more}}
-            found[key].append(read_scene(Check(check.file, check.sprites, merged)))
+            merged = {**base, **reader.values, "things": {**base["things"], **things, **more}}
+            found[key].append(read_scene(RecipeReader(reader.file, reader.sprites, merged)))
     for scene in found["true"]:
         there = [k for part in (scene["things"], scene["regions"]) for k, spec in part.items() if spec["p"] == 1]
         for key in [*found["region"], *[found["mirror"]] * bool(found["mirror"]), *["window"] * bool(found["view"])]:
             if key not in there:
-                check.fail("region", f"{key!r} is not always there; give it `p: 1`, or correct the name")
+                reader.fail("region", f"{key!r} is not always there; give it `p: 1`, or correct the name")
     if not (found["region"] or found["mirror"] or found["view"]):
-        check.fail("region", "is missing; say which things and regions the phrase speaks of")
+        reader.fail("region", "is missing; say which things and regions the phrase speaks of")
     return found
 
 
-def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture]:
+def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
     """One picture with a caption. Its object, if the phrase is true, is the region of the phrase."""
     true, twin = dice.chance(recipe["p"]), dice.chance(recipe["twins"])
-    label, place = dice.whole(0, len(recipe["phrases"]) - 1), dice.pick(list(recipe["scenes"]))
+    label, place = dice.integer(0, len(recipe["phrases"]) - 1), dice.pick(list(recipe["scenes"]))
     phrase = list(recipe["phrases"].values())[label]
     scene = recipe["scenes"][place]
     if true or twin:
-        number = dice.whole(0, len(phrase["true"]) - 1)
+        number = dice.integer(0, len(phrase["true"]) - 1)
         scene, place = phrase["true" if true else "twin"][number], phrase["places"][number]
     for _ in range(9):
-        view = View(recipe, scene, dice, size, difficulty)
+        view = PaintedScene(recipe, scene, dice, size, difficulty)
         region = _region(view, phrase) if true else np.zeros((size, size), bool)
         if not true or region.sum() * 100 > size * size:  # the phrase can be seen
             break
@@ -85,7 +90,7 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     return [view.picture([label] * true, extra)]
 
 
-def _region(view: View, phrase: dict) -> np.ndarray:
+def _region(view: PaintedScene, phrase: dict) -> np.ndarray:
     """bool (size,size): what the phrase speaks of; mirror images, and views behind panes, are painted first."""
     canvas = view.canvas
     if phrase["mirror"]:
@@ -93,7 +98,9 @@ def _region(view: View, phrase: dict) -> np.ndarray:
     if not phrase["view"]:
         return np.isin(canvas.instances, [k + 1 for k, kind in enumerate(view.kinds) if kind in phrase["region"]])
     recipe, dice = view.recipe, view.dice
-    outside = View(recipe, recipe["scenes"][dice.pick(phrase["view"])], dice, canvas.size, view.difficulty).canvas.rgb
+    outside = PaintedScene(
+        recipe, recipe["scenes"][dice.pick(phrase["view"])], dice, canvas.size, view.difficulty
+    ).canvas.rgb
     panes = recipe["part_names"].index("panes")
     windows = [k + 1 for k, kind in enumerate(view.kinds) if kind == "window"]
     glass = np.isin(canvas.instances, windows) & (canvas.parts == panes)
@@ -104,7 +111,7 @@ def _region(view: View, phrase: dict) -> np.ndarray:
     return glass
 
 
-def _mirror(view: View, kind: str) -> np.ndarray:
+def _mirror(view: PaintedScene, kind: str) -> np.ndarray:
     """Mirror what is above the water in it, a little darker, and shifted here and there by ripples."""
     canvas = view.canvas
     lake = canvas.instances == view.kinds.index(kind) + 1

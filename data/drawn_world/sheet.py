@@ -1,6 +1,6 @@
 """Contact sheets: samples of a task with boxes, outlines of the masks and labels drawn over them.
 
-python -m cam_helpers.world.sheet --out DIR [--task objects] [--size 128]
+python -m drawn_world.sheet --out DIR [--task objects] [--size 128]
 """
 
 import argparse
@@ -13,7 +13,7 @@ from skimage.segmentation import find_boundaries
 from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import make_grid
 
-from .. import world
+import drawn_world
 
 COLOURS = [
     (255, 176, 0),
@@ -28,7 +28,7 @@ COLOURS = [
 
 def sheet(task: str, split: str = "val", count: int = 32, size: int = 128, columns: int = 8) -> Image.Image:
     """One picture with `count` samples: each plain, and below it with its outlines, boxes and label."""
-    data = world.load(task, split, n=count, size=size)
+    data = drawn_world.load(task, split, n=count, size=size)
     step = max(1, len(data) // count) if "frame" not in vars(data) else 1
     cells = []
     for first in range(0, count, columns):
@@ -58,13 +58,13 @@ def main() -> None:
     """Write one picture file for every task, or for one."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--out", type=Path, required=True)
-    options.add_argument("--task", choices=world.TASKS)
+    options.add_argument("--task", choices=drawn_world.TASKS)
     options.add_argument("--size", type=int, default=128)
     options.add_argument("--count", type=int, default=32, help="samples of each task")
     options.add_argument("--format", choices=("png", "jpg"), default="png")
     given = options.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    for task in [given.task] if given.task else world.TASKS:
+    for task in [given.task] if given.task else drawn_world.TASKS:
         path = given.out / f"{task}.{given.format}"
         sheet(task, count=given.count, size=given.size).save(path, optimize=True, quality=85)
         print(path)

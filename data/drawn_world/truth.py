@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from .recipes import RecipeError, load_recipe
+from .recipe_reader import RecipeError
 from .scene_recipe import MARK
+from .tasks import load_recipe
 
 FLOOR = 1e-3  # log-odds of probabilities nearer to 0 or 1 than this are taken at this distance
 

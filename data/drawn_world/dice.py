@@ -27,7 +27,7 @@ class Dice:
         """A number in [low, high)."""
         return low + (high - low) * self.unit()
 
-    def whole(self, low: int, high: int) -> int:
+    def integer(self, low: int, high: int) -> int:
         """A whole number from low to high, both included."""
         return low + self._raw() % (high - low + 1)
 

@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from .compose import place, relief, stamp, tint
+from .arrays import DrawnPicture
+from .compose import place_sprite, relief, stamp, tint
 from .objects import Stage, colouring, read_camera
-from .pack import Picture
 from .sprites import Sprite, parse
 
 _SVG = "http://www.w3.org/2000/svg"
@@ -23,28 +23,28 @@ BLOCK = parse(
 )
 
 
-def read(check) -> dict:
-    """The keys of a `text` recipe; see data/world/text.yaml."""
+def read(reader) -> dict:
+    """The keys of a `text` recipe; see data/drawn_world/recipes/text.yaml."""
     found = {
         "classes": ["none", "text"],
         "object_names": ["text"],
         "part_names": ["", "letters"],
-        "rows": check.span("rows", low=1, high=6, kind=int),
-        "height": check.span("height", low=0.05, high=0.6),
-        "tilt": check.number("tilt", high=90),
-        "grounds": check.textures("grounds"),
-        "walls": check.textures("walls"),
+        "rows": reader.span("rows", low=1, high=6, kind=int),
+        "height": reader.span("height", low=0.05, high=0.6),
+        "tilt": reader.number("tilt", high=90),
+        "grounds": reader.textures("grounds"),
+        "walls": reader.textures("walls"),
     }
-    found |= {key: check.number(key) for key in ("p", "also", "shear", "board", "alone", "recoloured", "standing")}
-    found |= {key: check.kinds(key) for key in ("fonts", "marks", "boards")}
+    found |= {key: reader.number(key) for key in ("p", "also", "shear", "board", "alone", "recoloured", "standing")}
+    found |= {key: reader.kinds(key) for key in ("fonts", "marks", "boards")}
     for key in ("fonts", "marks"):
-        for name, root in ((s.name, s.root) for kind in found[key] for s in check.sprites.kinds[kind]):
+        for name, root in ((s.name, s.root) for kind in found[key] for s in reader.sprites.kinds[kind]):
             if key == "fonts" and not root.get("data-gap"):
-                check.fail(key, f"{name}.svg has no data-gap, the room between two letters; name kinds like `letters`")
+                reader.fail(key, f"{name}.svg has no data-gap, the room between two letters; name kinds like `letters`")
             if not any(g.get("data-box") for g in root):
-                check.fail(key, f"no part of {name}.svg has a data-box; name kinds like `letters` and `marks`")
-    letters = set(check.sprites.parts(found["fonts"]))
-    with check.section("words") as inner:
+                reader.fail(key, f"no part of {name}.svg has a data-box; name kinds like `letters` and `marks`")
+    letters = set(reader.sprites.parts(found["fonts"]))
+    with reader.section("words") as inner:
         found["words"] = {split: inner.words(split) for split in ("train", "val", "test")}
         every = [w for words in found["words"].values() for w in words]
         for split, words in found["words"].items():
@@ -55,17 +55,17 @@ def read(check) -> dict:
                     inner.fail(split, f"{word!r} stands twice; a word belongs to one split")
             if not words:
                 inner.fail(split, "no words; write some")
-    found["camera"] = read_camera(check)
+    found["camera"] = read_camera(reader)
     found["kinds"] = found["fonts"] + found["marks"] + found["boards"]
     return found
 
 
-def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture]:
+def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
     """One picture; label 1 if it has a word. An object is the slanting rectangle of a word; its part, the ink."""
     label = dice.chance(recipe["p"])
     stage = Stage(recipe, dice, size, difficulty)
     taken, blocks = [], []
-    for number in range(dice.whole(*recipe["rows"])):
+    for number in range(dice.integer(*recipe["rows"])):
         written = dice.chance(recipe["also"] if number else 1.0) and label
         row = _row(recipe, dice, split, written)
         block = _write(stage, row, len(blocks) + 1 if written else 0, taken)
@@ -115,7 +115,7 @@ def _write(stage: Stage, row: Sprite, number: int, taken: list):
     wide = high * row.width / row.height * (1 + dice.between(-0.2, 0.2) * d)
     tilt, shear = (dice.between(-recipe[key], recipe[key]) * d for key in ("tilt", "shear"))
     boarded, dark, (order, _) = dice.chance(recipe["board"]), dice.chance(0.5), colouring(recipe, dice)
-    board, palette = _pick(recipe, dice, "boards"), dice.whole(0, 3)
+    board, palette = _pick(recipe, dice, "boards"), dice.integer(0, 3)
     ink = [dice.between(0.0, 0.3) if dark else dice.between(0.75, 1.0) for _ in range(3)]
     paint = [dice.between(0.6, 1.1) if dark else dice.between(0.15, 0.5) for _ in range(3)]
     rim = 0.22 * high * boarded
@@ -146,4 +146,4 @@ def _write(stage: Stage, row: Sprite, number: int, taken: list):
 def _fit(sprite: Sprite, palette: int, at, wide: float, high: float, tilt: float, shear: float):
     """A sprite that is wider than high, as wide and as high as wanted, in pixels."""
     length = high * sprite.width / sprite.height
-    return place(sprite, palette, *at, length, tilt, wide / length, shear)
+    return place_sprite(sprite, palette, *at, length, tilt, wide / length, shear)

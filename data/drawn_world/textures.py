@@ -102,11 +102,11 @@ def _clouds(dice, size, *layers) -> np.ndarray:
 
 def wood(dice, size):
     x, y = _grid(size)
-    planks = dice.whole(2, 6)
+    planks = dice.integer(2, 6)
     row = y * planks // 4096
     tone = dice.bytes(8).astype(np.int64)[row]
     wander = noise(dice, size, 2, 10, 3).astype(np.int64)
-    rings = _triangle(y * dice.whole(3, 6) + wander * 6 + tone * 13)
+    rings = _triangle(y * dice.integer(3, 6) + wander * 6 + tone * 13)
     gap = (y * planks % 4096 < 4096 * planks // 70) * 120
     return np.clip(_mix((rings, 5), (noise(dice, size, 3, 40, 2), 8), (tone + 0 * x, 6)) - gap, 0, 255)
 
@@ -128,7 +128,7 @@ def _courses(dice, size, rows, ratio, shift, gap, hollow):
 
 def cloth(dice, size):
     x, y = _grid(size)
-    count = dice.whole(4, 9)
+    count = dice.integer(4, 9)
     folds = noise(dice, size, 2, 3, 3)
     stripes = _triangle((x if dice.chance(0.5) else x + y) * count // 8)
     checks = _triangle(y * count // 8) if dice.chance(0.5) else stripes
@@ -138,7 +138,7 @@ def cloth(dice, size):
 
 def sand(dice, size):
     _, y = _grid(size)
-    ripples = _triangle(y * dice.whole(1, 2) + noise(dice, size, 2, 3, 2).astype(np.int64) * 5)
+    ripples = _triangle(y * dice.integer(1, 2) + noise(dice, size, 2, 3, 2).astype(np.int64) * 5)
     return _mix((ripples, 4), (noise(dice, size, 3, 3, 2), 4), (noise(dice, size, 40, 40, 1), 7))
 
 
@@ -162,13 +162,13 @@ def _cells(dice, size, count):
 
 
 def cobble(dice, size):
-    first, second, owner = _cells(dice, size, dice.whole(6, 10))
+    first, second, owner = _cells(dice, size, dice.integer(6, 10))
     dome = np.minimum((second - first) * 2, 200)
     return np.clip(_mix((owner, 6), (noise(dice, size, 24, 24, 2), 5)) + dome // 2 - 70, 0, 255)
 
 
 def leaves(dice, size):
-    first, _, owner = _cells(dice, size, dice.whole(9, 14))
+    first, _, owner = _cells(dice, size, dice.integer(9, 14))
     return np.clip(_mix((owner, 9), (noise(dice, size, 4, 4, 3), 8)) + 40 - first // 4, 0, 255)
 
 
@@ -179,7 +179,7 @@ def water(dice, size):
 
 def sky(dice, size):
     _, y = _grid(size)
-    clouds = np.maximum(noise(dice, size, 3, 5, 4).astype(np.int32) - dice.whole(120, 190), 0) * 2
+    clouds = np.maximum(noise(dice, size, 3, 5, 4).astype(np.int32) - dice.integer(120, 190), 0) * 2
     return np.clip(40 + y * 90 // 4096 + clouds, 0, 255)
 
 
@@ -190,7 +190,7 @@ def marble(dice, size):
 
 def wallpaper(dice, size):
     x, y = _grid(size)
-    count = dice.whole(4, 8)
+    count = dice.integer(4, 8)
     a, b = _triangle(x * count // 8), _triangle(y * count // 8)
     motif = dice.pick([(a > 128) * 50 + 0 * b, ((a + b) > 330) * 60, (a * b > 26000) * 70, 0 * (a + b)])
     return _mix((motif + 100, 16), (noise(dice, size, 2, 2, 2), 3), (noise(dice, size, 40, 40, 1), 2))
@@ -199,8 +199,8 @@ def wallpaper(dice, size):
 PATTERNS = {
     "plaster": lambda dice, size: _clouds(dice, size, (2, 2, 3, 8), (20, 20, 2, 8)),
     "wood": wood,
-    "brick": lambda dice, size: _courses(dice, size, dice.whole(6, 11), 2, 2048, 8, dice.pick([60, 200, 225])),
-    "tiles": lambda dice, size: _courses(dice, size, dice.whole(4, 8), 1, 0, 14, dice.pick([70, 235])) // 2 + 76,
+    "brick": lambda dice, size: _courses(dice, size, dice.integer(6, 11), 2, 2048, 8, dice.pick([60, 200, 225])),
+    "tiles": lambda dice, size: _courses(dice, size, dice.integer(4, 8), 1, 0, 14, dice.pick([70, 235])) // 2 + 76,
     "grass": lambda dice, size: _clouds(dice, size, (3, 3, 2, 7), (48, 12, 2, 11), (32, 32, 1, 6)),
     **{f.__name__: f for f in (cloth, sand, cobble, leaves, water, sky)},
     "asphalt": lambda dice, size: _clouds(dice, size, (3, 3, 3, 5), (56, 56, 1, 9)),

@@ -7,7 +7,7 @@ from PIL import Image
 
 
 @dataclass
-class Picture:
+class DrawnPicture:
     """One drawn picture (or one frame of a clip).
 
     image uint8 (size,size,3); instances uint8 (size,size): 0 ground, k the k-th object; parts uint8 (size,size): index
@@ -22,7 +22,7 @@ class Picture:
     extra: dict = field(default_factory=dict)
 
 
-def pack(pictures: list[Picture]) -> dict[str, np.ndarray]:
+def pack(pictures: list[DrawnPicture]) -> dict[str, np.ndarray]:
     """Arrays for all pictures, stacked; objects and boxes follow one another, `counts` of them for each picture."""
     return {
         "images": np.stack([np.ascontiguousarray(p.image.transpose(2, 0, 1)) for p in pictures]),

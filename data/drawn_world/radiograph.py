@@ -8,31 +8,31 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from . import camera, textures
+from .arrays import DrawnPicture
 from .objects import read_camera
-from .pack import Picture
 
 FINE = 3  # outlines are drawn this much larger and then averaged
 
 
-def read(check) -> dict:
-    """The keys of a `radiograph` recipe; see data/world/radiograph.yaml."""
+def read(reader) -> dict:
+    """The keys of a `radiograph` recipe; see data/drawn_world/recipes/radiograph.yaml."""
     return {
         "classes": ["clear", "nodules"],
         "object_names": ["nodule"],
         "part_names": [""],
         "kinds": [],
-        "p": check.number("p"),
-        "count": check.span("count", low=1, high=8, kind=int),
-        "radius": check.span("radius", low=0.01, high=0.2),
-        "strength": check.span("strength", low=1, high=255),
-        "camera": read_camera(check),
+        "p": reader.number("p"),
+        "count": reader.span("count", low=1, high=8, kind=int),
+        "radius": reader.span("radius", low=0.01, high=0.2),
+        "strength": reader.span("strength", low=1, high=255),
+        "camera": read_camera(reader),
     }
 
 
-def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture]:
+def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
     """One film; label 1 if it has nodules."""
     label = dice.chance(recipe["p"])
-    count = dice.whole(*recipe["count"])
+    count = dice.integer(*recipe["count"])
     chest = Chest(dice, size)
     density = chest.density(difficulty)
     lungs = chest.lungs >= 200
@@ -58,7 +58,7 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[Picture
     camera.light(rgb, dice, cam["light"] * difficulty)
     image = camera.photograph(rgb, dice, dice.between(0, cam["blur"]) * difficulty, cam["grain"] * difficulty)
     grey = np.repeat(image.astype(np.int32).sum(2, keepdims=True) // 3, 3, axis=2).astype(np.uint8)
-    return [Picture(grey, instances, np.zeros_like(instances), [0] * drawn, {"labels": np.int64(label)})]
+    return [DrawnPicture(grey, instances, np.zeros_like(instances), [0] * drawn, {"labels": np.int64(label)})]
 
 
 class Chest:
