@@ -33,7 +33,7 @@ test-all: test  ## the same, then what is slow: lessons without weights and with
 	$(PYTEST) -n 0 -m slow $(ALONE)
 
 notebooks: $(VENV)/.test  ## run the lessons again, in place, from top to bottom
-	$(BIN)/python tests/execute.py $(LESSONS)
+	$(BIN)/python notebooks/tools/execute.py $(LESSONS)
 
 checkpoints: $(VENV)/.test  ## train what data/drawn_world/checkpoints/recipes.yaml lists; goes on where it was broken off
 	$(BIN)/python -m cam_helpers.training --list | while read -r name; do \
@@ -41,11 +41,11 @@ checkpoints: $(VENV)/.test  ## train what data/drawn_world/checkpoints/recipes.y
 			--checkpoint data/drawn_world/checkpoints/$$name.safetensors || exit 1; done
 
 release: $(VENV)/.grade  ## dist/assignments.zip for students: no solutions, no hidden tests
-	$(BIN)/python -m cam_helpers.grading.release $(ARGS)
+	$(BIN)/python notebooks/assignments/grader release $(ARGS)
 
 grade: $(VENV)/.grade  ## marks and feedback for SUBMISSIONS=folder; goes on where it was broken off
 	@test -n "$(SUBMISSIONS)" || { echo "say where: make grade SUBMISSIONS=folder"; exit 1; }
-	$(BIN)/python -m cam_helpers.grading "$(SUBMISSIONS)" $(ARGS)
+	$(BIN)/python notebooks/assignments/grader grade "$(SUBMISSIONS)" $(ARGS)
 
 site: $(VENV)/.test  ## all lessons as pages to read without running them: dist/site/index.html
 	$(BIN)/python notebooks/site/pages.py site
@@ -65,7 +65,7 @@ clean:  ## remove the environment and everything drawn or computed
 
 .PHONY: lesson badges
 lesson: $(VENV)/.lab  ## start a lesson from the template (NAME=12_my_topic)
-	$(BIN)/python tests/new_lesson.py "$(NAME)"
+	$(BIN)/python notebooks/tools/new_lesson.py "$(NAME)"
 
 badges:  ## write the repository's public address into the README and what goes with it (REPO=owner/name)
 	$(PYTHON) .github/badges.py "$(REPO)" $(BRANCH)
