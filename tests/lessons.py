@@ -10,7 +10,7 @@ import nbformat
 from conftest import ROOT
 from execute import Client
 
-# tests/validate.py names other people's lessons here
+# notebooks/tools/validate.py names other people's lessons here
 OTHERS = [Path(path) for path in os.environ.get("CAM_LESSONS", "").split(os.pathsep) if path]
 LESSONS = OTHERS or sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 TEMPLATE = ROOT / "notebooks" / "template" / "NN_your_topic.ipynb"

@@ -8,17 +8,15 @@ import tomllib
 import zipfile
 from itertools import pairwise
 
+import badges
 import nbformat
 import pytest
+import release
 import validate
 import yaml
 from conftest import ROOT
 from lessons import TEMPLATE, code_cells, read, tagged
 from new_lesson import NameRefused, start
-
-sys.path.insert(0, str(ROOT / ".github"))
-import badges
-import release
 
 NOTEBOOKS = ROOT / "notebooks"
 COMPANION = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
@@ -129,7 +127,9 @@ def test_a_name_out_of_form_is_refused_with_an_example(tmp_path, name):
 
 
 def test_the_command_says_what_is_wrong_in_one_line():
-    done = subprocess.run([sys.executable, ROOT / "tests/new_lesson.py", "00_again"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "notebooks/tools/new_lesson.py", "00_again"], capture_output=True, text=True
+    )
     assert done.returncode == 1 and done.stderr.strip() == "No lesson written. number 00 is taken: 00_start_here.ipynb"
 
 
@@ -147,7 +147,7 @@ def test_validate_passes_a_lesson_that_was_just_started_and_fails_a_broken_one(t
     """The steps of .github/workflows/validate.yml, as they are run there."""
     good = start("12_my_topic", tmp_path)
     package = ["--package", "tests/test_maps.py", "tests/test_floors.py"]
-    command = [sys.executable, ROOT / "tests" / "validate.py", "--workers", "0"]
+    command = [sys.executable, ROOT / "notebooks/tools/validate.py", "--workers", "0"]
     done = subprocess.run([*command, good, *package], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert re.findall(r"^-- (\w+): passed", done.stdout, flags=re.M) == list(validate.PARTS)
@@ -172,9 +172,9 @@ def test_workflows_name_files_and_options_that_are_there():
         workflow = yaml_of(path)
         assert {"name", "jobs", "permissions"} <= set(workflow) and True in workflow, "`on` reads as true in YAML 1.1"
         text = path.read_text(encoding="utf-8")
-        for name in re.findall(r"(?<![\w/])((?:tests|\.github|\.ci)/[\w./]+\w)", text):
+        for name in re.findall(r"(?<![\w/])((?:tests|notebooks|\.github|\.ci)/[\w./]+\w)", text):
             assert (ROOT / name).is_file(), f"{path.name}: {name}"
-        for option in re.findall(r"tests/validate\.py (.*)$", text, flags=re.M):
+        for option in re.findall(r"notebooks/tools/validate\.py (.*)$", text, flags=re.M):
             assert set(re.findall(r"--(\w+)", option)) <= {"only", "package", "workers"}
     matrix = yaml_of(ROOT / ".github/workflows/test.yml")["jobs"]["everywhere"]["strategy"]["matrix"]
     assert matrix["python"] == ["3.11", "3.12", "3.13"] and len(matrix["os"]) == 3

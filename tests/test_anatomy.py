@@ -112,7 +112,7 @@ def test_outputs_come_from_one_clean_run(path):
     outputs = [output for cell in cells for output in cell.outputs]
     assert not [o for o in outputs if o.output_type == "error"]
     assert not [o for o in outputs if o.get("name") == "stderr"]
-    assert not list(filter(is_bar, outputs)), "a bar that stands still at 0 %: run it with tests/execute.py"
+    assert not list(filter(is_bar, outputs)), "a bar that stands still at 0 %: run it with notebooks/tools/execute.py"
     without = [o for o in outputs if "No pretrained weights" in o.get("text", "")]
     assert not without, "run it where the pretrained weights are: readers on the web see these outputs"
 

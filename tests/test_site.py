@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import reading
 from bs4 import BeautifulSoup
 from built import build, problems
 from conftest import ROOT
@@ -62,7 +63,6 @@ def test_what_is_broken_is_found(tmp_path, old, new, complaint):
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_broken_link_stops_the_build(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "notebooks" / "site"))
     import pages
 
     def broken(source, _):
@@ -90,9 +90,6 @@ def test_a_broken_link_stops_the_build(tmp_path, monkeypatch):
 )
 def test_links_are_made_to_fit_the_site(text, shown, monkeypatch):
     monkeypatch.delenv("CAM_REPOSITORY", raising=False)
-    monkeypatch.syspath_prepend(str(ROOT / "notebooks" / "site"))
-    import reading
-
     assert reading.within(text, ROOT / "notebooks" / "README.md", set(LESSONS)) == shown
     monkeypatch.setenv("CAM_REPOSITORY", "https://example.org/blob/main/")
     linked = reading.within(text, ROOT / "notebooks" / "README.md", set(LESSONS))

@@ -1,8 +1,8 @@
 """The lessons to read without running them.
 
-python notebooks/site/build.py site [DIR]      a static site (Sphinx, MyST-NB), by default in dist/site
-python notebooks/site/build.py slides [DIR]    slides (nbconvert, reveal.js) in dist/slides
-python notebooks/site/build.py figures [DIR]   every figure as a file, with a page of them, in dist/figures
+python notebooks/site/pages.py site [DIR]      a static site (Sphinx, MyST-NB), by default in dist/site
+python notebooks/site/pages.py slides [DIR]    slides (nbconvert, reveal.js) in dist/slides
+python notebooks/site/pages.py figures [DIR]   every figure as a file, with a page of them, in dist/figures
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Start a lesson from the template: every part in its place, every check green, the notes for authors left out.
 
-python tests/new_lesson.py 12_my_topic        (make lesson NAME=12_my_topic)
+python notebooks/tools/new_lesson.py 12_my_topic        (make lesson NAME=12_my_topic)
 """
 
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 
-FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+FOLDER = Path(__file__).resolve().parent.parent
 TEMPLATE = FOLDER / "template" / "NN_your_topic.ipynb"
 
 
@@ -44,4 +44,4 @@ if __name__ == "__main__":
     name = written.relative_to(FOLDER.parent)
     print(f"{name} is written: the template, for you to change cell by cell.")
     print("Its notes for authors are in notebooks/template/NN_your_topic.ipynb. When it is done:")
-    print(f"  add its row to the table in README.md, then  python tests/validate.py {name}")
+    print(f"  add its row to the table in README.md, then  python notebooks/tools/validate.py {name}")

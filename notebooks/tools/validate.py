@@ -1,8 +1,8 @@
 """Hold notebooks to what the course's lessons are held to: the package's tests, the anatomy, every cell in its order.
 
-python tests/validate.py                               the course's own lessons
-python tests/validate.py my_lessons                    those of a folder of yours
-python tests/validate.py my_lessons/12_my_topic.ipynb --only anatomy cells
+python notebooks/tools/validate.py                   the course's own lessons
+python notebooks/tools/validate.py my_lessons        those of a folder of yours
+python notebooks/tools/validate.py my_lessons/12_my_topic.ipynb --only anatomy cells
 
 Works without make, on Linux, macOS and Windows. Ends with 1 when a part fails; the other parts still run.
 """
@@ -15,7 +15,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("package", "anatomy", "cells")
 
 

@@ -1,14 +1,14 @@
 """Run lessons from top to bottom and write them back: outputs, counts 1…N, widget states; no timings, no versions.
 
-python tests/execute.py notebooks/00_start_here.ipynb …
+python notebooks/tools/execute.py notebooks/00_start_here.ipynb …
 """
 
 import base64
+import contextlib
 import json
-import os
+import math
 import re
 import sys
-import tempfile
 import time
 from pathlib import Path
 from queue import Empty
@@ -16,13 +16,18 @@ from queue import Empty
 import nbformat
 from nbclient import NotebookClient
 
+from cam_helpers import files
+
 VIEW = "application/vnd.jupyter.widget-view+json"
 LARGEST_STATE = 300_000  # characters
 
 
 class Client(NotebookClient):
-    """nbclient's stand-ins for output widgets send on the channel on which the reply of a cell is awaited, and zmq says
-    only once that a reply is there: the word is lost, and nbclient waits until the cell's time is over. So ask anew."""
+    """A notebook client that asks for a cell's reply once a second, where nbclient waits for zmq to announce it.
+
+    nbclient's stand-ins for output widgets send on the same channel. zmq announces a reply only once, so an
+    announcement that comes while they send is lost, and nbclient would wait until the cell's time is over.
+    """
 
     async def async_start_new_kernel_client(self):
         client = await super().async_start_new_kernel_client()
@@ -30,13 +35,11 @@ class Client(NotebookClient):
         once = channel.get_msg
 
         async def again(timeout: float | None = None):
-            end = time.monotonic() + (float("inf") if timeout is None else timeout)
-            while (left := end - time.monotonic()) > 1:
-                try:
+            end = math.inf if timeout is None else time.monotonic() + timeout
+            while end - time.monotonic() > 1:
+                with contextlib.suppress(Empty):
                     return await once(timeout=1)
-                except Empty:
-                    continue
-            return await once(timeout=max(left, 0))
+            return await once(timeout=max(end - time.monotonic(), 0))
 
         channel.get_msg = again
         return client
@@ -64,22 +67,15 @@ def execute(path: Path, timeout: int = 600) -> nbformat.NotebookNode:
 
 
 def is_bar(output) -> bool:
-    """A progress bar: without a kernel it would stand still at 0 % for ever."""
+    """True for a progress bar; without a kernel it would stand still at 0 % for ever."""
     data = output.get("data", {})
     return VIEW in data and bool(re.search(r"\d+%\|", data.get("text/plain", "")))
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Write to a temporary name first: an interrupted run loses no lesson."""
-    descriptor, temporary = tempfile.mkstemp(suffix=".ipynb", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            nbformat.write(notebook, file)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    """Write a notebook; an interrupted run loses no lesson."""
+    with files.replacing(path) as file:
+        file.write(f"{nbformat.writes(notebook)}\n".encode())
 
 
 def pictures(notebook: nbformat.NotebookNode) -> list[bytes]:
