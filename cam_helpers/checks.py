@@ -1,7 +1,10 @@
 """Feedback on exercises: not answered yet, wrong (and which misconception it looks like), or right (and why).
 
-An exercise is a cell `answer = ...` and a check under it. The three dots are the unanswered value: a check on them says
-so and goes on, so that a lesson always runs from top to bottom.
+An exercise is a cell `answer = ...` with a check below it. The three dots mean "unanswered": the check says so and does
+not stop, so that a lesson always runs from top to bottom.
+
+>>> checks.equal("the sum", 8, 9, why="all nine values count", wrong=[(1, "that is the mean")], hint="Count again.")
+the sum: ✗ Not yet. 8 is not it. Count again.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ _LOOK = {
     "wrong": ("✗ Not yet.", "#b2182b"),
     "unanswered": ("… Not answered yet.", "#666666"),
 }
+_NOT_NUMBERS = (TypeError, ValueError, RuntimeError)  # what torch and numpy raise for an answer that is no array
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,20 @@ def equal(
 ) -> Check:
     """Compare a number, a sequence, an array or a tensor with the expected one.
 
-    why: said when it is right. wrong: pairs of (an answer that a misconception leads to, its name), tried in order.
-    hint: said when it is wrong in no known way. rtol: allowed difference relative to the largest expected value.
+    Args:
+        name: what is asked, shown in front of the feedback
+        answer: the reader's answer; `...`, alone or inside a list, an array or a dict, is unanswered
+        expected: the right answer; NaN and infinities must stand at the same places
+        why: said when the answer is right
+        wrong: pairs of (the answer that a misconception leads to, the misconception), tried in order
+        hint: added when the answer is wrong in no known way
+        rtol: allowed difference, relative to the largest finite expected value
     """
-    if _unanswered(answer):
+    if _is_unanswered(answer):
         return Check(name, "unanswered", "Replace the ... above with your answer and run both cells again.")
     try:
         problem = _difference(answer, expected, rtol)
-    except (TypeError, ValueError, RuntimeError):
+    except _NOT_NUMBERS:
         return Check(name, "wrong", f"Expected {_describe(expected)}, got {_describe(answer)}. {hint}".rstrip())
     if problem is None:
         return Check(name, "right", why)
@@ -74,25 +84,34 @@ def function(
     hint: str = "",
     rtol: float = 1e-3,
 ) -> Check:
-    """Run the reader's function and the reference on the same cases, a sequence of argument tuples, and compare.
+    """Run the reader's function and the reference on the same cases, and compare what they return.
 
-    A function whose body is `...`, that returns the three dots or raises NotImplementedError, is unanswered.
-    wrong: pairs of (a function that holds a misconception, its name). The arguments are copied for each call.
+    Args:
+        name: what is asked, shown in front of the feedback
+        answer: the reader's function; one whose body is `...`, that returns `...` or raises NotImplementedError is
+            unanswered
+        cases: tuples of arguments, copied for every call
+        reference: the right function
+        why: said when every case is right
+        wrong: pairs of (a function that holds a misconception, the misconception)
+        hint: added when the answer is wrong in no known way
+        rtol: allowed difference, relative to the largest finite expected value
     """
+    unanswered = Check(name, "unanswered", "Write the function above and run both cells again.")
+    if _is_unanswered(answer):
+        return unanswered
     if not callable(answer):
-        if _unanswered(answer):
-            return Check(name, "unanswered", "Write the function above and run both cells again.")
         return Check(name, "wrong", f"Expected a function, got {_describe(answer)}.")
     wrong = list(wrong)
     for case in cases:
         try:
             got = answer(*_copies(case))
         except NotImplementedError:
-            got = ...
+            return unanswered
         except Exception as error:
             return Check(name, "wrong", f"Your function stopped with {type(error).__name__}: {error}")
         if got is ... or (got is None and _is_empty(answer)):
-            return Check(name, "unanswered", "Write the function above and run both cells again.")
+            return unanswered
         if got is None:
             return Check(name, "wrong", "Your function returns None: does it end with a return?")
         expected = reference(*_copies(case))
@@ -102,14 +121,28 @@ def function(
     return Check(name, "right", why)
 
 
-def require(answer: Callable, cases, reference: Callable, wrong=(), hint: str = "", rtol: float = 1e-4) -> None:
-    """`function` as an assertion, for the graded assignments: nothing when right.
+def require(
+    answer: Callable,
+    cases: Sequence[tuple],
+    reference: Callable,
+    wrong: Iterable[tuple[Callable, str]] = (),
+    hint: str = "",
+    rtol: float = 1e-4,
+) -> None:
+    """`function` as an assertion, for the graded assignments: silent when the answer is right.
 
-    Raises NotImplementedError when unanswered, and AssertionError with the misconception, never with an expected value.
-    What the answer warns of or prints to stderr is kept back: to nbgrader it would be a failure.
+    Warnings and what the answer prints to stderr are suppressed: nbgrader would count them as a failure.
+
+    Args:
+        answer, cases, reference, wrong, hint, rtol: see `function`
+
+    Raises:
+        NotImplementedError: unanswered
+        AssertionError: wrong; names the misconception or the kind of difference, never an expected value
     """
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
+        # as tensors, which feedback describes by their shape only
         check = function("", answer, cases, lambda *case: _numbers(reference(*case)), "", wrong, hint, rtol)
     if check.status == "unanswered":
         raise NotImplementedError
@@ -118,38 +151,58 @@ def require(answer: Callable, cases, reference: Callable, wrong=(), hint: str = 
 
 
 def choice(name: str, answer, right: str, feedback: Mapping[str, str]) -> Check:
-    """A multiple-choice question; feedback: what to say to each option. Raises KeyError when `right` has none."""
+    """Give feedback on a multiple-choice question.
+
+    Args:
+        name: what is asked, shown in front of the feedback
+        answer: one of the options, as a string; case, spaces and brackets do not matter
+        right: the right option
+        feedback: option -> what to say to it
+
+    Raises:
+        KeyError: `right` has no feedback
+    """
     reason = feedback[right]
-    if _unanswered(answer):
+    if _is_unanswered(answer):
         return Check(name, "unanswered", f"Replace the ... with one of {', '.join(map(repr, feedback))}.")
     options = {option.strip().lower(): option for option in feedback}
     given = options.get(answer.strip().strip("()[]. ").lower()) if isinstance(answer, str) else None
     if given is None:
         return Check(name, "wrong", f"Answer with one of {', '.join(map(repr, feedback))}, got {answer!r}.")
-    return Check(name, "right" if given == right else "wrong", reason if given == right else feedback[given])
+    if given == right:
+        return Check(name, "right", reason)
+    return Check(name, "wrong", feedback[given])
 
 
-def _unanswered(answer) -> bool:
+def _is_unanswered(answer) -> bool:
+    """True for the three dots, alone or anywhere in a list, a tuple, a dict or an array of objects."""
     if isinstance(answer, np.ndarray) and answer.dtype == object:
         answer = answer.ravel().tolist()
-    parts = answer.values() if isinstance(answer, dict) else answer
-    return answer is ... or (isinstance(answer, (list, tuple, dict)) and any(map(_unanswered, parts)))
+    if isinstance(answer, dict):
+        answer = list(answer.values())
+    if isinstance(answer, (list, tuple)):
+        return any(map(_is_unanswered, answer))
+    return answer is ...
 
 
-def _dots(): ...
+def _only_dots(): ...
 
 
-def _documented():
-    """The place of None among the constants moves behind a docstring."""
+def _only_a_docstring():
+    """Has another bytecode than the dots: the docstring is the first of its constants."""
+
+
+_EMPTY_BODIES = {_only_dots.__code__.co_code, _only_a_docstring.__code__.co_code}
 
 
 def _is_empty(function: Callable) -> bool:
-    """True for a body of nothing but dots, pass, or a docstring: it compiles to the same as an empty one."""
+    """True for a body of nothing but dots, `pass`, or a docstring: its bytecode is that of an empty function."""
     code = getattr(function, "__code__", None)
-    return code is not None and code.co_code in {_dots.__code__.co_code, _documented.__code__.co_code}
+    return code is not None and code.co_code in _EMPTY_BODIES
 
 
 def _numbers(value) -> torch.Tensor:
+    """Any form of an answer -> a tensor of float64. Raises one of `_NOT_NUMBERS`."""
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().double()
     if isinstance(value, (list, tuple)) and any(isinstance(part, (list, tuple, torch.Tensor)) for part in value):
@@ -161,47 +214,45 @@ def _numbers(value) -> torch.Tensor:
 
 
 def _difference(answer, expected, rtol: float) -> str | None:
-    """None when they agree, else a sentence that says how they differ."""
+    """None when they agree, else a sentence that says how they differ. Raises one of `_NOT_NUMBERS`."""
     answer, expected = _numbers(answer), _numbers(expected)
     if answer.shape != expected.shape:
         return f"The shape is {tuple(answer.shape)}, expected {tuple(expected.shape)}."
     if answer.isnan().any() and not expected.isnan().any():
         return "The answer holds NaN (0/0, or the logarithm of a negative number?)."
-    scale = expected.nan_to_num().abs().max().item() if expected.numel() else 0.0
+    finite = expected[expected.isfinite()].abs()
+    scale = finite.max().item() if len(finite) else 0.0
     if torch.allclose(answer, expected, rtol=0, atol=rtol * scale or 1e-12, equal_nan=True):
         return None
     return "The shape is right, the values are not." if expected.ndim else f"{answer.item():.6g} is not it."
 
 
-def _misconception(answer, wrong, rtol: float) -> str | None:
+def _misconception(answer, wrong: Iterable[tuple[object, str]], rtol: float) -> str | None:
+    """The name of the first misconception that leads to this answer."""
     for value, text in wrong:
-        try:
+        with contextlib.suppress(*_NOT_NUMBERS):
             if _difference(answer, value, rtol) is None:
                 return text
-        except (TypeError, ValueError, RuntimeError):
-            continue
     return None
 
 
+def _outcomes(wrong: Iterable[tuple[Callable, str]], case: tuple) -> Iterator[tuple[object, str]]:
+    """What each misconception returns for this case; one that fails on it is left out."""
+    for misconception, text in wrong:
+        with contextlib.suppress(Exception):
+            yield misconception(*_copies(case)), text
+
+
 def _describe(value) -> str:
-    shape = getattr(value, "shape", None)
+    """The shape and kind of an array, else the value and its kind."""
     kind = type(value).__name__
-    return f"{kind} of shape {tuple(shape)}" if shape is not None else f"{value!r} ({kind})" if shape is None else kind
+    shape = getattr(value, "shape", None)
+    return f"{value!r} ({kind})" if shape is None else f"{kind} of shape {tuple(shape)}"
 
 
 def _copies(case: tuple) -> tuple:
     """Fresh arguments for each call: a function may change what it is given."""
     try:
         return copy.deepcopy(case)
-    except RuntimeError:  # a tensor in the middle of a graph
+    except RuntimeError:  # tensors inside a graph cannot be deep-copied
         return tuple(part.detach().clone() if isinstance(part, torch.Tensor) else part for part in case)
-
-
-def _outcomes(wrong: Iterable[tuple[Callable, str]], case: tuple) -> Iterator[tuple[object, str]]:
-    """What each misconception gives for this case; one that cannot deal with it is passed over."""
-    for misconception, text in wrong:
-        outcome = None
-        with contextlib.suppress(Exception):
-            outcome = misconception(*_copies(case))
-        if outcome is not None:
-            yield outcome, text

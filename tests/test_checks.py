@@ -79,9 +79,32 @@ def test_single_numbers(answer, expected, status):
     assert status == "right" or check.text == f"{answer:.6g} is not it."
 
 
-def test_where_nan_is_expected_it_is_right():
-    assert checks.equal("empty mean", [np.nan, 1.0], [np.nan, 1.0], "0/0").status == "right"
-    assert checks.equal("empty mean", [1.0, np.nan], [np.nan, 1.0], "0/0").status == "wrong"
+INF, NAN = np.inf, np.nan
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "status"),
+    [
+        ([NAN, 1], [NAN, 1], "right"),
+        ([1, NAN], [NAN, 1], "wrong"),
+        ([1, INF], [1, INF], "right"),
+        ([1, INF, 5.001], [1, INF, 5], "right"),
+        ([999, INF], [1, INF], "wrong"),
+        ([1, INF, 5.1], [1, INF, 5], "wrong"),
+        ([INF, 1], [1, INF], "wrong"),
+        ([1, -INF], [1, INF], "wrong"),
+        ([1, 1e300], [1, INF], "wrong"),
+        ([1, INF], [1, 2], "wrong"),
+        ([INF, NAN], [INF, NAN], "right"),
+        ([NAN, INF], [INF, NAN], "wrong"),
+        (INF, INF, "right"),
+        (-INF, INF, "wrong"),
+    ],
+)
+def test_infinities_and_nan_are_right_at_their_places_only(answer, expected, status):
+    assert checks.equal("limits", answer, expected, "1/0").status == status
+    wrong = checks.equal("limits", answer, [0.5], "1/0", wrong=[(expected, "that is 1/0")])
+    assert (wrong.text == "that is 1/0") == (status == "right")
 
 
 def test_the_tolerance_is_relative_to_the_largest_value():
