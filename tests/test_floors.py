@@ -13,7 +13,7 @@ FLOORS = [
     {"tracing", "pooling", "maps", "boxes", "images"},
     {"networks", "datasets"},
     {"training", "scores", "saliency", "probes", "statistics", "units"},
-    {"explorer", "pictures", "checks", "controls", "setup_check"},
+    {"explorer", "pictures", "checks", "controls", "tables", "setup_check"},
 ]
 PACKAGES = {"cam_helpers": ROOT / "cam_helpers", "drawn_world": ROOT / "data" / "drawn_world"}
 MODULES = [(name, path) for name, folder in PACKAGES.items() for path in sorted(folder.rglob("*.py"))]
