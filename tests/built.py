@@ -1,4 +1,4 @@
-"""What the tests of the site and of the slides share: both built once a session, and what can be wrong with a page."""
+"""What the tests of the site and of the slides share: building one, and what can be wrong with its pages."""
 
 from __future__ import annotations
 

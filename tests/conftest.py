@@ -1,6 +1,8 @@
 """What the tests share: no windows, no surprise threads, and real data only where there is some."""
 
+import functools
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -49,3 +51,36 @@ def no_network(monkeypatch):
 
     for name in ("socket", "create_connection", "getaddrinfo"):
         monkeypatch.setattr(socket, name, refuse)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """A function: "site", "slides" or "figures" -> the folder that `pages.py` made of it, once a session."""
+    from built import build
+
+    folder = tmp_path_factory.mktemp("dist")
+    return functools.cache(lambda what: build(what, folder / what))
+
+
+@pytest.fixture(scope="module")  # Playwright's event loop would be in the way of tests that run notebooks
+def browser():
+    from browsing import CHROMIUM
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab on a copy of the lessons -> (address, folder)."""
+    from browsing import jupyterlab
+    from lessons import LESSONS
+
+    folder = tmp_path_factory.mktemp("lab")
+    for path in LESSONS:
+        shutil.copy(path, folder)
+    with jupyterlab(folder) as address:
+        yield address, folder

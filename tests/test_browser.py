@@ -1,93 +1,13 @@
 """Lessons in JupyterLab in a real browser: run, look, move a slider by keyboard."""
 
-import json
 import os
-import re
-import shlex
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 
 import nbformat
 import pytest
-from conftest import ROOT
+from browsing import IN_A_BROWSER, cells_of, open_and_run
 from lessons import LESSONS, read
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None and "CI" not in os.environ, reason="no chromium on this machine"),
-]
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """JupyterLab on a copy of the lessons -> (address, folder)."""
-    folder = tmp_path_factory.mktemp("lab")
-    for path in LESSONS:
-        shutil.copy(path, folder)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
-    flags = shlex.split(re.search("^LAB_FLAGS := (.*)", (ROOT / "Makefile").read_text(), flags=re.M)[1])
-    options = [
-        *flags,
-        f"--port={port}",
-        "--IdentityProvider.token=",
-        "--ServerApp.password=",
-        f"--ServerApp.root_dir={folder}",
-    ]
-    environment = dict(os.environ, JUPYTERLAB_WORKSPACES_DIR=str(folder / ".workspaces"))
-    server = subprocess.Popen(command + options, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(120):
-        try:
-            urllib.request.urlopen(f"{address}/api", timeout=1).read()
-            break
-        except OSError:
-            time.sleep(0.5)
-    yield address, folder
-    server.terminate()
-    server.wait(20)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-RUN = "app.commands.execute('notebook:run-all-cells')"
-START = """async () => {
-    const app = window.jupyterapp;
-    await app.shell.currentWidget.sessionContext.ready;
-    window.done = false;
-    %s.then(() => { window.done = true; });
-}"""
-
-
-def open_and_run(browser, lab, name):
-    """Open a notebook and start running all its cells -> the page."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1600})
-    page.goto(f"{lab[0]}/lab/tree/{name}?reset")
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-    page.wait_for_function("window.jupyterapp !== undefined")
-    page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
-    page.evaluate(START % RUN)
-    return page
-
-
-def cells_of(page) -> list[dict]:
-    model = page.evaluate("() => JSON.stringify(window.jupyterapp.shell.currentWidget.content.model.toJSON())")
-    return json.loads(model)["cells"]
+pytestmark = IN_A_BROWSER
 
 
 def count_pictures(cells) -> int:

@@ -6,17 +6,14 @@ import re
 
 import numpy as np
 import pytest
+from browsing import IN_A_BROWSER, cells_of, open_and_run
 from PIL import Image
-from test_browser import CHROMIUM, browser, cells_of, lab, open_and_run  # noqa: F401 - fixtures
 
 import drawn_world
 
 LESSON = "04_explore_class_activation_maps.ipynb"
 WIDGETS = ["five", "desk", "reasons", "apart", "many", "rivals", "film", "blunders", "demo"]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None and "CI" not in os.environ, reason="no chromium on this machine"),
-]
+pytestmark = IN_A_BROWSER
 SCROLL = """variable => {
     const book = window.jupyterapp.shell.currentWidget.content;
     const at = book.widgets.findIndex(cell => cell.model.sharedModel.getSource().trimEnd().endsWith('\\n' + variable));
@@ -39,7 +36,7 @@ WALK = """() => {
 
 
 @pytest.fixture(scope="module")
-def page(browser, lab):  # noqa: F811
+def page(browser, lab):
     page = open_and_run(browser, lab, LESSON)
     page.wait_for_function("window.done", timeout=600_000)
     no_news = page.get_by_role("button", name="No", exact=True)

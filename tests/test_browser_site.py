@@ -1,37 +1,10 @@
 """Site and slides from a folder, in a real browser: phone and desk, light and dark, search, what fits on a slide."""
 
-import os
-import shutil
-
 import pytest
-from built import build
+from browsing import IN_A_BROWSER
 from lessons import LESSONS
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None and "CI" not in os.environ, reason="no chromium on this machine"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    return build("site", tmp_path_factory.mktemp("dist") / "site")
-
-
-@pytest.fixture(scope="module")
-def slides(tmp_path_factory):
-    return build("slides", tmp_path_factory.mktemp("dist") / "slides")
+pytestmark = IN_A_BROWSER
 
 
 def watched(browser, **options):
@@ -58,9 +31,9 @@ GROUND = (
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
-def test_pages_fit_the_window_and_show_every_picture(browser, site, width, scheme):
+def test_pages_fit_the_window_and_show_every_picture(browser, built, width, scheme):
     page, wrong = watched(browser, viewport={"width": width, "height": 900}, color_scheme=scheme)
-    paths = sorted(site.rglob("*.html")) if scheme == "light" else [site / "index.html"]
+    paths = sorted(built("site").rglob("*.html")) if scheme == "light" else [built("site") / "index.html"]
     for path in paths:
         page.goto(path.as_uri(), wait_until="load")
         assert page.evaluate(WIDER) <= 0, f"{path.name} is wider than {width} pixels"
@@ -70,9 +43,9 @@ def test_pages_fit_the_window_and_show_every_picture(browser, site, width, schem
     page.close()
 
 
-def test_formulas_are_set_without_a_network(browser, site):
+def test_formulas_are_set_without_a_network(browser, built):
     page, wrong = watched(browser, viewport={"width": 390, "height": 900})
-    page.goto((site / "notebooks" / "01_gap_derivation.html").as_uri())
+    page.goto((built("site") / "notebooks" / "01_gap_derivation.html").as_uri())
     page.wait_for_selector("mjx-container svg", timeout=20_000)
     page.wait_for_function("MathJax.startup.promise.then(() => true)")
     assert page.locator("mjx-container").count() >= 10
@@ -80,9 +53,9 @@ def test_formulas_are_set_without_a_network(browser, site):
     page.close()
 
 
-def test_search_finds_a_word_from_a_folder(browser, site):
+def test_search_finds_a_word_from_a_folder(browser, built):
     page, wrong = watched(browser, viewport={"width": 1440, "height": 900})
-    page.goto((site / "index.html").as_uri())
+    page.goto((built("site") / "index.html").as_uri())
     page.get_by_placeholder("Search").fill("dilation")
     page.keyboard.press("Enter")
     page.wait_for_selector("ul.search li a", timeout=20_000)
@@ -127,10 +100,10 @@ def opened(page, path):
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
-def test_nothing_overflows_a_slide(browser, slides, size):
+def test_nothing_overflows_a_slide(browser, built, size):
     page, wrong = watched(browser, viewport={"width": size[0], "height": size[1]})
     for path in LESSONS if size[0] == 1280 else LESSONS[:1]:
-        opened(page, slides / f"{path.stem}.html")
+        opened(page, built("slides") / f"{path.stem}.html")
         assert overflowing(page) == [], path.stem
         assert page.evaluate(MEASURE)["window"] == list(size), "16:9 fills the window"
         assert page.evaluate(UNLOADED) == []
@@ -139,9 +112,9 @@ def test_nothing_overflows_a_slide(browser, slides, size):
 
 
 @pytest.mark.parametrize("text", ["<p>one more line</p>" * 30, f"<pre>{'a long line ' * 30}</pre>"])
-def test_a_slide_that_overflows_is_noticed(browser, slides, text):
+def test_a_slide_that_overflows_is_noticed(browser, built, text):
     page, _ = watched(browser, viewport={"width": 1280, "height": 720})
-    opened(page, slides / "00_start_here.html")
+    opened(page, built("slides") / "00_start_here.html")
     page.evaluate(f"() => document.querySelectorAll('.slide')[1].insertAdjacentHTML('beforeend', `{text}`)")
     assert [number for number, _ in overflowing(page)] == [2]
     page.close()

@@ -5,18 +5,12 @@ import re
 import pytest
 import reading
 from bs4 import BeautifulSoup
-from built import build, problems
+from built import problems
 from conftest import ROOT
 from lessons import LESSONS, code_cells, read
 
 pytestmark = pytest.mark.slow
 PARTS = ("site", "slides", "figures")
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("dist")
-    return {what: build(what, folder / what) for what in PARTS}
 
 
 def soup(path):
@@ -31,7 +25,7 @@ def alts(path) -> list[str]:
 
 @pytest.mark.parametrize("what", PARTS)
 def test_links_lead_somewhere_and_pictures_have_words(built, what):
-    assert problems(built[what]) == []
+    assert problems(built(what)) == []
 
 
 @pytest.mark.parametrize(
@@ -97,13 +91,13 @@ def test_links_are_made_to_fit_the_site(text, shown, monkeypatch):
 
 
 def test_every_lesson_is_a_page_with_its_pictures_and_their_words(built):
-    start = soup(built["site"] / "index.html")
+    start = soup(built("site") / "index.html")
     for path in LESSONS:
-        page = soup(built["site"] / "notebooks" / f"{path.stem}.html")
+        page = soup(built("site") / "notebooks" / f"{path.stem}.html")
         shown = [picture["alt"] for picture in page.select(".cell_output img")]
         assert shown == alts(path)
         card = start.select_one(f'a.card[href="notebooks/{path.stem}.html"]')
-        assert card and (built["site"] / card.img["src"]).is_file()
+        assert card and (built("site") / card.img["src"]).is_file()
         assert len(page.select(".tag_exercise")) == len(page.select(".tag_check details.hide")) >= 4
         assert not page.select(".tag_check .cell_output"), "not answered yet, where nobody can answer"
         folded = [fold for fold in page.select("details") if fold.summary.text.strip() == "Solution"]
@@ -112,17 +106,17 @@ def test_every_lesson_is_a_page_with_its_pictures_and_their_words(built):
 
 
 def test_every_figure_is_a_file(built):
-    page = soup(built["figures"] / "index.html")
+    page = soup(built("figures") / "index.html")
     listed = {picture["src"]: picture["alt"] for picture in page.select("img")}
     for path in LESSONS:
         mine = [name for name in listed if name.startswith(path.stem[:2])]
         assert [listed[name] for name in mine] == alts(path)
-        assert all((built["figures"] / name).read_bytes()[:4] in (b"\x89PNG", b"\xff\xd8\xff\xe0") for name in mine)
+        assert all((built("figures") / name).read_bytes()[:4] in (b"\x89PNG", b"\xff\xd8\xff\xe0") for name in mine)
 
 
 def test_slides_ask_and_show(built):
     for path in LESSONS:
-        page = soup(built["slides"] / f"{path.stem}.html")
+        page = soup(built("slides") / f"{path.stem}.html")
         slides = page.select(".slide")
         assert 8 <= len(slides) <= 22, path.stem
         assert slides[0].h1.text.startswith(path.stem[:2]) and "You will be able to" in slides[0].text
