@@ -92,8 +92,8 @@ def test_none_at_all():
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"split": "dev"}, "^split must be one of train, val, test, got 'dev'$"),
-        ({"size": 31}, "^size must be at least 32 pixels, got 31: the digit would not be readable$"),
+        ({"split": "dev"}, "train, val, test, got 'dev'"),
+        ({"size": 31}, "at least 32 pixels, got 31"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(how, words):

@@ -111,12 +111,6 @@ def test_the_readme_shows_a_picture_of_the_first_lesson():
     assert (ROOT / shown[0][1]).read_bytes() in pictures(nbformat.read(ROOT / "notebooks" / "00_start_here.ipynb", 4))
 
 
-def test_links_in_the_readme_lead_somewhere():
-    for document in ("README.md", "CONTRIBUTING.md"):  # those of notebooks/: test_adoption.py
-        for link in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / document).read_text(encoding="utf-8")):
-            assert (ROOT / link).exists(), f"{document}: {link}"
-
-
 def test_the_lesson_table_lists_every_lesson():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
