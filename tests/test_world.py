@@ -12,8 +12,10 @@ import torch
 from scipy.stats import binomtest, chi2
 
 import drawn_world
-from drawn_world import drawing
+from drawn_world import drawing, scenes
+from drawn_world.dice import Dice
 from drawn_world.drawing import draw_all, draw_chunk
+from drawn_world.tasks import SPLITS, load_recipe
 
 TASKS = (
     "actions",
@@ -44,7 +46,7 @@ def load(task, n=24, **more):
 
 def test_the_tasks_are_there():
     assert set(TASKS) <= set(drawn_world.TASKS)
-    with pytest.raises(drawn_world.RecipeError, match=r"the tasks are: .*objects"):
+    with pytest.raises(drawn_world.RecipeError, match="tasks are: .*objects"):
         drawn_world.load("object", "train")
 
 
@@ -124,12 +126,17 @@ def job(task="objects", **changes):
     return given | {"data": str(drawn_world.data_folder()), "recipe": ""} | changes
 
 
-@pytest.mark.parametrize("task", ["objects", "actions", "text", "concepts"])
-def test_pixels_do_not_depend_on_the_number_of_processes(task, monkeypatch):
-    alone = draw_chunk(job(task), range(40))
+@pytest.fixture
+def two_processes(monkeypatch):
+    """Drawing goes to two processes, however little there is to draw."""
     monkeypatch.setattr(drawing, "WORTH_IT", 0)
     monkeypatch.setattr(drawing, "cpu_count", lambda: 2)
-    together = draw_all(job(task), 40)
+
+
+@pytest.mark.parametrize("task", ["objects", "actions", "text", "concepts"])
+def test_pixels_do_not_depend_on_the_number_of_processes(task, two_processes, monkeypatch):
+    monkeypatch.setattr(drawing, "CHUNK", 4)
+    alone, together = draw_chunk(job(task), range(10)), draw_all(job(task), 10)
     assert alone.keys() == together.keys()
     for key in alone:
         assert np.array_equal(alone[key], together[key]), key
@@ -144,8 +151,6 @@ def test_splits_and_seeds_share_nothing():
     sets = [drawn_world.load("objects", split, n=20, seed=s) for split in ("train", "val", "test") for s in (46, 47)]
     images = torch.cat([s.images for s in sets])
     assert len(images.flatten(1).unique(dim=0)) == len(images)
-    from drawn_world.dice import Dice
-
     streams = np.concatenate([Dice(46, "objects", s, k).bytes(800) for s in range(3) for k in range(50)]).view("<u8")
     assert len(np.unique(streams)) == streams.size
 
@@ -170,10 +175,8 @@ def environment(**more):
     return dict(os.environ, PYTHONPATH=str(Path(drawn_world.__file__).parents[1]), **more)
 
 
-def test_errors_in_a_worker_arrive(monkeypatch):
-    monkeypatch.setattr(drawing, "WORTH_IT", 0)
-    monkeypatch.setattr(drawing, "cpu_count", lambda: 2)
-    with pytest.raises(drawn_world.RecipeError, match="no task 'nonsense'"):
+def test_errors_in_a_worker_arrive(two_processes):
+    with pytest.raises(drawn_world.RecipeError, match="nonsense"):
         draw_all(job("nonsense"), 80)
 
 
@@ -182,20 +185,26 @@ def dies(job, chunk):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
-def test_a_worker_that_dies_is_told(monkeypatch):
-    monkeypatch.setattr(drawing, "WORTH_IT", 0)
-    monkeypatch.setattr(drawing, "cpu_count", lambda: 2)
+def test_a_worker_that_dies_is_told(two_processes, monkeypatch):
     monkeypatch.setattr(drawing, "draw_chunk", dies)
     with pytest.raises(RuntimeError, match="terminated"):
         draw_all(job(), 128)
 
 
-@pytest.mark.parametrize("wrong", [{"n": 0}, {"size": 32}, {"size": 512}, {"seed": -1}, {"difficulty": 2}])
-def test_arguments_out_of_range(wrong):
-    with pytest.raises(ValueError, match="n must be at least 1"):
-        drawn_world.load("objects", "val", **({"n": 2} | wrong))
-    with pytest.raises(ValueError, match="choose one of train, val, test"):
-        drawn_world.load("objects", "dev", n=2)
+@pytest.mark.parametrize(
+    ("wrong", "cause"),
+    [
+        ({"n": 0}, "n must"),
+        ({"size": 32}, "size 48 to 256"),
+        ({"size": 512}, "size 48 to 256"),
+        ({"seed": -1}, "seed not negative"),
+        ({"difficulty": 2}, "difficulty 0 to 1"),
+        ({"split": "dev"}, "train, val, test"),
+    ],
+)
+def test_arguments_out_of_range(wrong, cause):
+    with pytest.raises(ValueError, match=cause):
+        drawn_world.load(**({"task": "objects", "split": "val", "n": 2} | wrong))
 
 
 def test_the_difficulty_knob():
@@ -237,29 +246,47 @@ def test_pairs_hold_two_kinds():
 def test_classes_are_equally_likely():
     labels = draw_all(job(size=48), 1)["labels"]  # the form
     assert labels.shape == (1,)
-    from drawn_world.dice import Dice
-
     counts = np.bincount([Dice(46, "objects", 0, k).sample(range(20), 1)[0] for k in range(4000)], minlength=20)
     assert ((counts - 200) ** 2 / 200).sum() < chi2.ppf(0.9999, 19)
 
 
+SCENES = 2000
+
+
 @pytest.fixture(scope="module")
-def many_scenes():
-    return drawn_world.load("scenes", "train", n=2000, size=48)
+def decided_scenes():
+    """Of each scene the label, the objects, "indoor" and the attributes, all decided before anything is painted."""
+    recipe = load_recipe("scenes")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_paint_region", "_paint_things"):
+            patch.setattr(scenes, name, lambda *_: None)
+        patch.setattr(scenes.textures, "surface", lambda *_: 0)
+        patch.setattr(scenes.PaintedScene, "picture", lambda _, objects, extra: {"objects": objects} | extra)
+        dice = (Dice(46, recipe["stream"], SPLITS.index("train"), k) for k in range(SCENES))
+        return recipe, [scenes.draw(recipe, d, 48, 1.0, "train")[0] for d in dice]
 
 
-def test_presence_follows_the_recipe(many_scenes):
-    data, truth = many_scenes, drawn_world.frequencies("scenes")
-    present = torch.zeros(len(data), len(data.object_names), dtype=torch.bool)
-    for k, kinds in enumerate(data.objects):
-        present[k, kinds] = True
-    assert all((boxes[:, 2] > boxes[:, 0]).all() for boxes in data.boxes), "whatever is there can be seen"
+def test_what_is_decided_is_painted(decided_scenes):
+    _, decided = decided_scenes
+    painted = drawn_world.load("scenes", "train", n=60, size=48)
+    for scene, objects, label in zip(decided, painted.objects, painted.labels, strict=False):
+        assert scene["objects"] == objects.tolist() and scene["labels"] == label
+    assert painted.attributes.tolist() == [scene["attributes"].tolist() for scene in decided[:60]]
+    assert all((boxes[:, 2:] > boxes[:, :2]).all() for boxes in painted.boxes), "whatever is there can be seen"
+
+
+def test_presence_follows_the_recipe(decided_scenes):
+    recipe, decided = decided_scenes
+    present = np.zeros((SCENES, len(recipe["object_names"])), bool)
+    for k, scene in enumerate(decided):
+        present[k, scene["objects"]] = True
+    labels = np.array([scene["labels"] for scene in decided])
     squares, questions = 0.0, 0
-    for scene, row in truth.iterrows():
-        here = present[data.labels == data.classes.index(scene)]
-        assert binomtest(len(here), len(data), 0.1).pvalue > 1e-4
+    for scene, row in drawn_world.frequencies("scenes").iterrows():
+        here = present[labels == recipe["classes"].index(scene)]
+        assert binomtest(len(here), SCENES, 0.1).pvalue > 1e-4
         for kind, p in row.items():
-            hits = int(here[:, data.object_names.index(kind)].sum())
+            hits = int(here[:, recipe["object_names"].index(kind)].sum())
             if p in (0.0, 1.0):
                 assert hits == p * len(here), (scene, kind)
             else:
@@ -293,20 +320,21 @@ def test_mutual_information_equals_its_definition():
     assert np.isfinite(tells.log_odds.to_numpy()).all()
 
 
-def test_attributes_of_scenes(many_scenes):
-    data = many_scenes
-    assert data.attributes.shape == (2000, len(data.attribute_names)) and 8 <= len(data.attribute_names) <= 16
-    people = torch.tensor([data.object_names.index("person") in kinds for kinds in data.objects])
-    assert torch.equal(people, data.attributes[:, data.attribute_names.index("people")])
-    share = data.attributes.float().mean(0)
+def test_attributes_of_scenes(decided_scenes):
+    recipe, decided = decided_scenes
+    attributes = np.stack([scene["attributes"] for scene in decided])
+    assert attributes.shape == (SCENES, len(recipe["attributes"])) and 8 <= len(recipe["attributes"]) <= 16
+    people = [recipe["object_names"].index("person") in scene["objects"] for scene in decided]
+    assert people == attributes[:, list(recipe["attributes"]).index("people")].tolist()
+    share = attributes.mean(0)
     assert ((share > 0.02) & (share < 0.9)).all()
-    outside = {data.classes[c] for c in data.labels[~data.indoor].unique()}
+    outside = {recipe["classes"][scene["labels"]] for scene in decided if not scene["indoor"]}
     assert outside == {"street", "beach", "forest", "playground"}
 
 
 def test_the_watermark_is_all_that_differs():
-    marked = drawn_world.load("scenes-watermarked", "test", n=200, size=48)
-    clean = drawn_world.load("scenes", "test", n=200, size=48)
+    marked = drawn_world.load("scenes-watermarked", "test", n=80, size=48)
+    clean = drawn_world.load("scenes", "test", n=80, size=48)
     differs = (marked.images != clean.images).flatten(1).any(1)
     assert torch.equal(differs, marked.marked)
     kitchen = marked.labels == marked.classes.index("kitchen")

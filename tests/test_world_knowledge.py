@@ -18,12 +18,12 @@ def cache_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def people():
-    return drawn_world.load("actions", "val", n=320)
+    return drawn_world.load("actions", "val", n=160)
 
 
 @pytest.fixture(scope="module")
 def signs():
-    return drawn_world.load("text", "val", n=300)
+    return drawn_world.load("text", "val", n=150)
 
 
 def near(mask, radius):
@@ -40,7 +40,7 @@ def test_every_picture_of_actions_has_one_person(people):
 
 def test_joints_are_where_the_person_is(people):
     joints, names = people.joints, people.joint_names
-    assert joints.shape == (320, 14, 2) and joints.dtype == torch.float32 and len(set(names)) == 14
+    assert joints.shape == (160, 14, 2) and joints.dtype == torch.float32 and len(set(names)) == 14
     assert {"head", "neck", "left_wrist", "right_ankle"} <= set(names)
     for k in range(len(people)):
         x0, y0, x1, y1 = people.boxes[k][0].tolist()
@@ -132,7 +132,7 @@ def test_the_kinds_of_sprite_for_actions_and_text_are_in_no_older_task():
 
 @pytest.fixture(scope="module")
 def phrases():
-    return drawn_world.load("concepts", "val", n=300)
+    return drawn_world.load("concepts", "val", n=150)
 
 
 def test_the_caption_says_the_phrase_if_and_only_if_it_is_true(phrases):
