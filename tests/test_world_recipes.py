@@ -26,83 +26,83 @@ def own_data(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "file, old, new, says",
     [
-        ("objects", "tilt: ", "tlit: ", r"objects.yaml: tilt: is missing"),
-        ("objects", "draw: objects", "draw: object", r"draw: found 'object'; choose one of: objects"),
-        ("objects", "train: 5000", "train: many", r"splits.train: found 'many'; write a whole number"),
+        ("objects", "tilt: ", "tlit: ", "objects.yaml: tilt: is missing"),
+        ("objects", "draw: objects", "draw: object", "draw: found 'object'"),
+        ("objects", "train: 5000", "train: many", "splits.train: found 'many'"),
         (
             "objects",
             "classes: [cat",
             "classes: [kat",
-            r"classes: no sprite or group is called 'kat'; add data/drawn_world/sprites/kat-1",
+            r"classes: .*'kat'; add .*sprites/kat-1",
         ),
-        ("objects", "length: [0", "length: [9, 0", r"length: found \[9, 0.*; write two numbers"),
-        ("objects", "grounds: [wood", "grounds: [gold", r"grounds: no texture is called 'gold'; choose from: plaster"),
-        ("objects", "light: 0.9", "light: .nan", r"camera.light: found nan"),
-        ("objects", '["group:clutter"]', "[cat]", r"clutter.kinds: 'cat' is a class too"),
-        ("objects", "about:", "tilt: 3\nabout:", r"the key 'tilt' stands twice"),
-        ("objects", "about:", "more: 3\nabout:", r"unknown key 'more'; remove it"),
+        ("objects", "length: [0", "length: [9, 0", r"length: found \[9, 0"),
+        ("objects", "grounds: [wood", "grounds: [gold", "grounds: .*'gold'.*plaster"),
+        ("objects", "light: 0.9", "light: .nan", "camera.light: found nan"),
+        ("objects", '["group:clutter"]', "[cat]", "clutter.kinds: 'cat'"),
+        ("objects", "about:", "tilt: 3\nabout:", "'tilt' stands twice"),
+        ("objects", "about:", "more: 3\nabout:", "unknown key 'more'"),
         ("objects", "about:", "a: &x 1\nb: *x\nabout:", r"aliases"),
         ("objects", "about:", "a: !!python/object/apply:os.getcwd []\nabout:", r"not readable as YAML"),
         ("objects", "about:", "a: [\nabout:", r"not readable as YAML"),
-        ("video", "extends: objects", "extends: object", r"extends: there is no recipe 'object'"),
-        ("video", "extends: objects", "extends: ../../secret", r"extends: there is no recipe"),
-        ("video", "extends: objects", "extends: video", r"extends: there is no recipe 'video'"),
-        ("scenes", "parts: scenes", "parts: nowhere", r"parts: no YAML files in recipes/nowhere"),
+        ("video", "extends: objects", "extends: object", "extends: .*'object'"),
+        ("video", "extends: objects", "extends: ../../secret", "extends: there is no"),
+        ("video", "extends: objects", "extends: video", "extends: .*'video'"),
+        ("scenes", "parts: scenes", "parts: nowhere", "parts: .*recipes/nowhere"),
         (
             "scenes/office",
             "bookshelf: {p: 0.55",
             "bookshelf: {p: 55",
-            r"office.yaml: things.bookshelf.p: found 55; write a number",
+            "office.yaml: things.bookshelf.p: found 55",
         ),
-        ("scenes/office", "upon: desk", "upon: dsek", r"office.yaml: things.computer.upon: 'dsek' is no region"),
-        ("scenes/office", "  clock:", "  klock:", r"things.klock.name: no sprite or group is called 'klock'"),
-        ("scenes/office", "attributes: [working]", "attributes: [wroking]", r"'wroking' is not declared"),
+        ("scenes/office", "upon: desk", "upon: dsek", "office.yaml: things.computer.upon: 'dsek'"),
+        ("scenes/office", "  clock:", "  klock:", "things.klock.name: .*'klock'"),
+        ("scenes/office", "attributes: [working]", "attributes: [wroking]", "'wroking' is not"),
         (
             "scenes-watermarked",
             "scene: kitchen",
             "scene: kitchn",
-            r"mark.scene: found 'kitchn'; choose one of: bathroom",
+            "mark.scene: found 'kitchn'.*bathroom",
         ),
-        ("concepts", "[scenes, concepts]", "[scenes]", r"concepts.yaml: parts: found no scenes with a `phrase`"),
+        ("concepts", "[scenes, concepts]", "[scenes]", "concepts.yaml: parts: .*phrase"),
         (
             "concepts/cat_on_chair",
             "[dining_room",
             "[dinning_room",
-            r"like: there is no scene 'dinning_room'; choose from",
+            "like: .*'dinning_room'",
         ),
         (
             "concepts/cat_on_chair",
             "region: [cat, ",
             "region: [cta, ",
-            r"region: 'cta' is not always there; give it `p: 1`",
+            "region: 'cta'.*p: 1",
         ),
         (
             "concepts/cat_on_chair",
             "upon: chair",
             "upon: chiar",
-            r"cat_on_chair.yaml: things.cat.upon: 'chiar' is no region",
+            "cat_on_chair.yaml: things.cat.upon: 'chiar'",
         ),
-        ("concepts/cat_on_chair", "\ntwin:", "\ntwn:", r"cat_on_chair.yaml: twin: is missing; add it"),
-        ("concepts/view_out_of_window", "window: {p: 1", "window: {p: 0.9", r"region: 'window' is not always there"),
-        ("text", "[bakery,", "[bäckerei,", r"text.yaml: words.train: the fonts cannot write 'bäckerei'; use small"),
-        ("text", "[grocery,", "[bakery,", r"words.train: 'bakery' stands twice; a word belongs to one split"),
-        ("text", "fonts: [letters]", "fonts: [latters]", r"fonts: no sprite or group is called 'latters'"),
-        ("text", "fonts: [letters]", "fonts: [cat]", r"text.yaml: fonts: cat-1.svg has no data-gap"),
-        ("actions", "kind: guitar", "kind: gitar", r"actions.playing_guitar.tool.kind: found 'gitar'; choose one of"),
-        ("actions", "grip: [0.85, 0.74]", "grip: hand", r"brushing_teeth.main.grip: found 'hand'; write a point"),
+        ("concepts/cat_on_chair", "\ntwin:", "\ntwn:", "cat_on_chair.yaml: twin: is missing"),
+        ("concepts/view_out_of_window", "window: {p: 1", "window: {p: 0.9", "region: 'window'"),
+        ("text", "[bakery,", "[bäckerei,", "words.train: .*'bäckerei'"),
+        ("text", "[grocery,", "[bakery,", "words.train: 'bakery' stands twice"),
+        ("text", "fonts: [letters]", "fonts: [latters]", "fonts: .*'latters'"),
+        ("text", "fonts: [letters]", "fonts: [cat]", "fonts: cat-1.svg has no data-gap"),
+        ("actions", "kind: guitar", "kind: gitar", "playing_guitar.tool.kind: found 'gitar'"),
+        ("actions", "grip: [0.85, 0.74]", "grip: hand", "brushing_teeth.main.grip: found 'hand'"),
         (
             "actions",
             "other: {at: [[-0.2, -0.13], [0.5, 0.62]]}",
             "other: {at: [1, 2]}",
-            r"other.at: found \[1, 2\]; write",
+            r"other.at: found \[1, 2\]",
         ),
         (
             "actions",
             "toothbrush: {l",
             "tothbrush: {l",
-            r"things.tothbrush.name: no sprite or group is called 'tothbrush'",
+            "things.tothbrush.name: .*'tothbrush'",
         ),
-        ("actions", "figure_thigh, ", "", r"actions.yaml: limbs: name four kinds: thigh, shin, upper arm, forearm"),
+        ("actions", "figure_thigh, ", "", "actions.yaml: limbs: .*thigh, shin"),
     ],
 )
 def test_a_slip_is_named(own_data, file, old, new, says):
@@ -124,7 +124,7 @@ def test_an_object_is_added_by_dropping_a_file(own_data):
     (own_data / "sprites" / "flag-1.svg").write_text(SQUARE.format(root='data-groups="emblem"', inside=BODY))
     recipe = own_data / "recipes" / "objects.yaml"
     recipe.write_text(recipe.read_text().replace("classes: [cat", 'classes: ["group:emblem", cat', 1))
-    data = drawn_world.load("objects", "val", n=80)
+    data = drawn_world.load("objects", "val", n=40)
     assert data.classes[0] == "flag" and (data.labels == 0).any()
 
 
@@ -132,7 +132,7 @@ def test_a_scene_is_added_by_dropping_a_file(own_data):
     (own_data / "recipes" / "scenes" / "attic.yaml").write_text(
         "indoor: true\nperson: [0.5, 0.8]\nregions: {wall: {textures: [wood]}}\nthings: {chair: {p: 0.5}}\n"
     )
-    data = drawn_world.load("scenes", "val", n=60)
+    data = drawn_world.load("scenes", "val", n=4)
     assert "attic" in data.classes and drawn_world.frequencies("scenes").loc["attic", "chair"] == 0.5
 
 
