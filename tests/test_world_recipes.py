@@ -124,7 +124,7 @@ def test_an_object_is_added_by_dropping_a_file(own_data):
     (own_data / "sprites" / "flag-1.svg").write_text(SQUARE.format(root='data-groups="emblem"', inside=BODY))
     recipe = own_data / "recipes" / "objects.yaml"
     recipe.write_text(recipe.read_text().replace("classes: [cat", 'classes: ["group:emblem", cat', 1))
-    data = drawn_world.load("objects", "val", n=40)
+    data = drawn_world.load("objects", "val", n=80)
     assert data.classes[0] == "flag" and (data.labels == 0).any()
 
 
