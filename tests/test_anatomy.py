@@ -59,6 +59,12 @@ def test_second_cell_sets_up_and_installs_nothing(path):
 
 
 @lesson
+def test_the_preset_is_read_in_the_setup_cell_only(path):
+    """`CAM_PRESET=smoke` makes the tests short; one line says so, where a reader looks for it."""
+    assert not [cell.source for cell in code_cells(read(path))[1:] if "CAM_PRESET" in cell.source]
+
+
+@lesson
 def test_sections_ask_before_they_show(path):
     text = markdown(read(path))
     assert text.count("**Predict before you run.**") >= 4
