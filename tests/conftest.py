@@ -10,6 +10,8 @@ import matplotlib
 import pytest
 import torch
 
+import drawn_world
+
 matplotlib.use("Agg")
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
 
@@ -51,6 +53,24 @@ def no_network(monkeypatch):
 
     for name in ("socket", "create_connection", "getaddrinfo"):
         monkeypatch.setattr(socket, name, refuse)
+
+
+@pytest.fixture(scope="module")
+def fresh_cache(tmp_path_factory):
+    """A folder for drawn pictures with nothing in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def own_data(tmp_path, monkeypatch):
+    """A copy of the drawn world's data that a test may change, and a cache of its own."""
+    copy = tmp_path / "data"
+    shutil.copytree(drawn_world.data_folder(), copy, ignore=shutil.ignore_patterns("cache"))
+    monkeypatch.setenv("CAM_DATA", str(copy))
+    monkeypatch.setenv("CAM_CACHE", str(tmp_path / "cache"))
+    return copy
 
 
 @pytest.fixture(scope="session")

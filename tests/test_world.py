@@ -17,6 +17,8 @@ from drawn_world.dice import Dice
 from drawn_world.drawing import draw_all, draw_chunk
 from drawn_world.tasks import SPLITS, load_recipe
 
+pytestmark = pytest.mark.usefixtures("fresh_cache")
+
 TASKS = (
     "actions",
     "concepts",
@@ -29,13 +31,6 @@ TASKS = (
     "text",
     "video",
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache_folder(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CAM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def load(task, n=24, **more):

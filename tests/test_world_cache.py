@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import drawn_world
-from drawn_world import cache, data_folder, tasks
+from drawn_world import cache, tasks
 
 ROOT = Path(drawn_world.__file__).parents[1]
 LOAD = "import drawn_world; a, _ = drawn_world.load_arrays('objects', 'val', n=12); print(int(a['images'].sum()))"
@@ -22,15 +22,6 @@ LOAD = "import drawn_world; a, _ = drawn_world.load_arrays('objects', 'val', n=1
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("CAM_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-@pytest.fixture
-def own_data(tmp_path, monkeypatch):
-    """A copy of the data that a test may change."""
-    copy = tmp_path / "data"
-    shutil.copytree(data_folder(), copy, ignore=shutil.ignore_patterns("cache"))
-    monkeypatch.setenv("CAM_DATA", str(copy))
-    return copy
 
 
 def load(**more):

@@ -1,26 +1,13 @@
 """Recipes and sprites are read as if a stranger wrote them; a lecturer's slip is answered with file, key and remedy."""
 
-import shutil
-
 import pytest
 
 import drawn_world
-from drawn_world import data_folder
 from drawn_world.sprites import SpriteError, parse
 from drawn_world.tasks import load_recipe
 
 SQUARE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20" {root}>{inside}</svg>'
 BODY = '<g id="body"><rect width="40" height="20" class="c1"/></g>'
-
-
-@pytest.fixture
-def own_data(tmp_path, monkeypatch):
-    """A copy of the data that a test may change."""
-    copy = tmp_path / "data"
-    shutil.copytree(data_folder(), copy, ignore=shutil.ignore_patterns("cache"))
-    monkeypatch.setenv("CAM_DATA", str(copy))
-    monkeypatch.setenv("CAM_CACHE", str(tmp_path / "cache"))
-    return copy
 
 
 @pytest.mark.parametrize(
