@@ -7,9 +7,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-__all__ = ["boxes_from_maps", "heuristic_boxes"]
-
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=int)
+__all__ = ["boxes_from_maps", "heuristic_boxes", "region_above", "scaled", "value_range"]
 
 
 def boxes_from_maps(
@@ -43,12 +41,13 @@ def boxes_from_maps(
         raise ValueError(f"threshold is a part of the map's maximum, from 0 to 1, got {threshold}")
     if rule not in ("largest", "all", "released"):
         raise ValueError(f"rule must be 'largest', 'all' or 'released', got {rule!r}")
-    heat, peak = evidence(maps, normalize)
+    heat = maps.detach().cpu().double()  # in this order: MPS has no double precision
     if rule == "released":
-        grey = (heat / peak.where(peak > 0, torch.inf) * 255).clamp(0, 255).round().cpu().numpy()
+        grey = (scaled(heat, normalize).clamp_min(0) * 255).round().numpy()
         return [torch.from_numpy(_released_boxes(g)).to(maps.device) for g in grey]
-    above = ((heat > threshold * peak) & (peak > 0)).cpu().numpy()
-    return [torch.from_numpy(_component_boxes(mask, rule)).to(maps.device) for mask in above]
+    kept = 1 if rule == "largest" else None
+    masks = region_above(heat, threshold, normalize).numpy()
+    return [torch.from_numpy(_largest_first(mask)[:kept]).to(maps.device) for mask in masks]
 
 
 def heuristic_boxes(maps: Tensor, classes: Tensor, normalize: str = "max") -> tuple[list[Tensor], list[Tensor]]:
@@ -76,31 +75,64 @@ def check_maps(maps: Tensor) -> None:
         raise ValueError(f"maps must be (N,H,W), got {tuple(maps.shape)}{hints.get(maps.ndim, '')}")
 
 
-def evidence(maps: Tensor, normalize: str) -> tuple[Tensor, Tensor]:
-    """(N,H,W) -> (heat (N,H,W) float64 counted from zero evidence, its maximum (N,1,1)); no evidence where that is ≤ 0.
+def value_range(maps: Tensor, normalize: str = "max") -> tuple[Tensor, Tensor]:
+    """The value that counts as no evidence and the value that counts as most, of each map.
 
-    "max": zero is zero. "minmax": zero is the map's minimum. What is no finite number becomes -inf.
+    maps (...,H,W) -> low, high, each (...,1,1). normalize="max": from zero to the map's maximum; "minmax": from its
+    minimum to its maximum. NaN and infinite values do not count; a map without any other value has 0 and 0. Where
+    high ≤ low there is no evidence. Raises ValueError for another `normalize`.
     """
     if normalize not in ("max", "minmax"):
         raise ValueError(f"normalize must be 'max' or 'minmax', got {normalize!r}")
-    heat = maps.detach().double()
-    if not heat.numel():
-        return heat, heat.new_zeros(len(heat), 1, 1)
-    finite = heat.isfinite()
-    if normalize == "minmax":
-        heat = heat - torch.where(finite, heat, torch.inf).amin((1, 2), keepdim=True)
-    heat = torch.where(finite, heat, -torch.inf)
-    return heat, heat.amax((1, 2), keepdim=True)
+    if not maps.numel():
+        low = high = torch.zeros(*maps.shape[:-2], 1, 1, dtype=maps.dtype, device=maps.device)
+        return low, high
+    finite = maps.isfinite()
+    high = torch.where(finite, maps, -torch.inf).amax((-2, -1), keepdim=True).nan_to_num(neginf=0.0)
+    if normalize == "max":
+        return torch.zeros_like(high), high
+    return torch.where(finite, maps, torch.inf).amin((-2, -1), keepdim=True).nan_to_num(posinf=0.0), high
 
 
-def _component_boxes(mask: np.ndarray, rule: str) -> np.ndarray:
-    labels, count = ndimage.label(mask, structure=_EIGHT_NEIGHBOURS)
-    if not count:
-        return np.zeros((0, 4), dtype=np.float32)
-    pixels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    order = np.argsort(-pixels, kind="stable")[: 1 if rule == "largest" else count]
-    slices = ndimage.find_objects(labels)
-    return np.array([(x.start, y.start, x.stop, y.stop) for y, x in (slices[i] for i in order)], dtype=np.float32)
+def scaled(maps: Tensor, normalize: str = "max") -> Tensor:
+    """Each map divided by its maximum ("max"), or stretched from its minimum 0 to its maximum 1 ("minmax").
+
+    maps (...,H,W) -> the same shape, at most 1; with "max" negative evidence stays negative. Maps without evidence,
+    and values that are NaN or infinite, become 0.
+    """
+    low, high = value_range(maps, normalize)
+    span = torch.where(high > low, high - low, torch.inf)
+    return torch.where(maps.isfinite(), (maps - low) / span, 0.0)
+
+
+def region_above(maps: Tensor, threshold: float, normalize: str = "max") -> Tensor:
+    """The pixels where each map is above `threshold` times its maximum.
+
+    maps (...,H,W) -> bool (...,H,W), computed in the maps' own precision. normalize="minmax": above that part of the
+    way from the map's minimum to its maximum. A map without evidence has no such pixel. Zhou et al., section 3.2.
+    """
+    low, high = value_range(maps, normalize)
+    return (maps - low > threshold * (high - low)) & (high > low) & maps.isfinite()
+
+
+def component_boxes(
+    mask: np.ndarray, weights: np.ndarray | None = None, connectivity: int = 2
+) -> tuple[np.ndarray, np.ndarray]:
+    """The boxes around the connected components of a mask, in the reading order of their first pixels.
+
+    mask bool (H,W); weights: one for each pixel, flat (H·W,); None counts pixels. connectivity=2: pixels that touch at
+    a corner are connected too; 1: only those that share an edge. -> boxes int (M,4), xyxy with x2 and y2 exclusive, and
+    the sum of the weights in each component (M,).
+    """
+    labels, count = ndimage.label(mask, structure=ndimage.generate_binary_structure(2, connectivity))
+    slices = ndimage.find_objects(labels) if count else []
+    boxes = np.array([(x.start, y.start, x.stop, y.stop) for y, x in slices], dtype=int).reshape(-1, 4)
+    return boxes, np.bincount(labels.ravel(), weights, count + 1)[1:]
+
+
+def _largest_first(mask: np.ndarray) -> np.ndarray:
+    boxes, pixels = component_boxes(mask)
+    return boxes[np.argsort(-pixels, kind="stable")].astype(np.float32)
 
 
 def _released_boxes(grey: np.ndarray) -> np.ndarray:
@@ -111,7 +143,7 @@ def _released_boxes(grey: np.ndarray) -> np.ndarray:
         if mask.any() and not mask.all():  # without an edge there is no distance to it
             depth = ndimage.distance_transform_edt(mask)
             mask = np.floor(depth * 255 / depth.max() + 0.5) > 10
-        found.append(_component_boxes(mask, "all"))
+        found.append(_largest_first(mask))
     found = np.concatenate(found)
     size = (found[:, 2:] - found[:, :2]).prod(1)
     kept = []

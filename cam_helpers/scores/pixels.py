@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..boxes import scaled
 from .outcome import Accumulator, Score, Tally
 from .sweep import check_boxes, check_finite
 
@@ -65,10 +66,7 @@ class PixelCurve(Accumulator):
         for name, other in (("masks", masks), ("ignore", ignore)):
             if other is not None and other.shape != maps.shape:
                 raise ValueError(f"{name} must be (N,H,W) as maps, got {tuple(other.shape)} and {tuple(maps.shape)}")
-        heat = maps.detach().cpu().double()  # as the common protocol does; MPS has no double precision
-        heat = heat - heat.amin((1, 2), keepdim=True)
-        peak = heat.amax((1, 2), keepdim=True)
-        heat = (heat / peak.where(peak > 0, 1)).numpy()
+        heat = scaled(maps.detach().cpu().double(), "minmax").numpy()  # double precision, as the common protocol
         true = masks.cpu().numpy().astype(bool)
         bins = np.searchsorted(_EDGES, heat, side="right") - 1 + len(_EDGES) * ~true
         if ignore is not None:  # into a bin of their own, that is thrown away

@@ -12,6 +12,8 @@ import numpy as np
 from scipy import ndimage
 from skimage.morphology import max_tree, reconstruction
 
+from ..boxes import component_boxes
+
 _FEW = 64  # up to about as many thresholds, labelling the map at each of them is faster than growing the tree
 
 
@@ -36,11 +38,9 @@ def regions(levels: np.ndarray, count: int, connectivity: int = 2, weights: np.n
 def _labelled(levels, count, connectivity, weights) -> Regions:
     found = [Regions(*(np.zeros(shape, int) for shape in (0, 0, (0, 4), 0, 0)))]
     for t in range(count):
-        labels, n = ndimage.label(levels > t, structure=ndimage.generate_binary_structure(2, connectivity))
-        if n:
-            boxes = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)]
-            sums = np.bincount(labels.ravel(), weights)[1:]
-            found.append(Regions(np.full(n, t), np.full(n, t + 1), np.array(boxes), sums, np.arange(n)))
+        boxes, sums = component_boxes(levels > t, weights, connectivity)
+        n = len(boxes)
+        found.append(Regions(np.full(n, t), np.full(n, t + 1), boxes, sums, np.arange(n)))
     return Regions(*map(np.concatenate, zip(*found, strict=True)))
 
 

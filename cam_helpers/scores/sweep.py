@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from ..boxes import check_maps, evidence
+from ..boxes import check_maps, scaled, value_range
 from .outcome import Accumulator, Score
 from .regions import Regions, holes, outlines, regions
 
@@ -140,13 +140,13 @@ class BoxSweep(Accumulator):
 
     def _levels(self, heat: Tensor) -> np.ndarray:
         """(H,W) -> (H,W) int32: how many thresholds each pixel is above."""
-        heat, peak = (x[0].cpu().numpy() for x in evidence(heat[None], self.normalize))
-        return np.searchsorted(self.grid * peak.item() if peak > 0 else [np.inf], heat).astype(np.int32)
+        heat = heat.detach().cpu().double()
+        low, high = (end.item() for end in value_range(heat, self.normalize))
+        return np.searchsorted(self.grid * (high - low) if high > low else [np.inf], heat - low).astype(np.int32)
 
     def _wsol_levels(self, heat: Tensor) -> np.ndarray:
-        heat = heat.detach().cpu().double().numpy()  # there, too: single precision puts a few pixels on another level
-        heat = heat - heat.min() if self.normalize == "minmax" else heat.clip(0)
-        grey = (heat / (heat.max() or 1) * 255).astype(np.uint8)
+        heat = heat.detach().cpu().double()  # there, too: single precision puts a few pixels on another level
+        grey = (scaled(heat, self.normalize).clamp_min(0) * 255).numpy().astype(np.uint8)
         return np.searchsorted((self.grid * grey.max()).astype(int), grey).astype(np.int32)
 
 

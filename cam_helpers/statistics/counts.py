@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..boxes import region_above
 from ..maps import resize
 
 MEASURES = ("frequency", "overlap", "lift", "by_weight")
@@ -71,12 +72,11 @@ class SceneStatistics:
 
     def _on_objects(self, maps: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
         """-> (N,O,5): is it there, share of the region, share of the area, by weight, does that count; (N,): region?"""
-        heat = resize(maps[:, None].float(), kinds.shape[1:]).flatten(1)
-        pixels, where = heat.shape[1], kinds.flatten(1).long() + 1
-        if self.rule == "max":
-            peak = heat.amax(1, keepdim=True)
-            top = (heat > self.threshold * peak) & (peak > 0)
-        else:
+        heat = resize(maps[:, None].float(), kinds.shape[1:])[:, 0]
+        top = region_above(heat, self.threshold).flatten(1)
+        heat, where = heat.flatten(1), kinds.flatten(1).long() + 1
+        pixels = heat.shape[1]
+        if self.rule == "area":
             top = heat >= heat.topk(max(1, round(self.threshold * pixels)), 1).values[:, -1:]
 
         def per_object(values: Tensor) -> Tensor:

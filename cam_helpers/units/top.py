@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..boxes import check_maps, evidence
+from ..boxes import check_maps, region_above
 from ..maps import resize
 
 
@@ -61,5 +61,4 @@ def unit_regions(maps: Tensor, size: tuple[int, int], threshold: float = 0.2) ->
     maps (N,h,w): a unit's activations, `features[:, unit]`. Nowhere positive: no region. Zhou et al., section 5.
     """
     check_maps(maps)
-    heat, peak = evidence(resize(maps[:, None], size)[:, 0], "max")
-    return (heat > threshold * peak) & (peak > 0)
+    return region_above(resize(maps[:, None], size)[:, 0].detach().cpu().double(), threshold).to(maps.device)
