@@ -328,27 +328,25 @@ def test_a_perfect_map_has_all_the_precision_and_an_ignored_pixel_no_say():
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "tolerance", "hit"),
+    ("x", "y", "hit"),
     [
-        (3, 3, 0, True),
-        (4, 3, 0, False),  # x2 is exclusive
-        (4, 3, 1, True),
-        (4, 4, 1, False),  # at the corner the distance is √2
-        (4, 4, 1.5, True),
-        (6, 9, 0, True),
-        (9, 0, 4, False),
-        (9, 0, 6, True),
+        (3, 3, True),
+        (4, 3, False),  # x2 is exclusive
+        (5, 6, False),
+        (6, 9, True),  # x1 is not
+        (9, 0, False),
     ],
 )
-def test_the_pointing_game(x, y, tolerance, hit):
-    score = scores.pointing_game(rectangle(x, y, x + 1, y + 1)[None] - 3, [TRUE], tolerance)
+def test_the_pointing_game(x, y, hit):
+    score = scores.pointing_game(rectangle(x, y, x + 1, y + 1)[None] - 3, [TRUE])
     assert score == hit and score.hits.tolist() == [hit]
 
 
 def test_a_constant_map_points_nowhere():
-    assert scores.pointing_game(torch.ones(1, 10, 10), [TRUE], 15) == 0
-    with pytest.raises(ValueError, match=r"tolerance.*got -1"):
-        scores.pointing_game(torch.ones(1, 10, 10), [TRUE], -1)
+    assert scores.pointing_game(torch.ones(1, 10, 10), [TRUE * 10]) == 0
+    half = [torch.tensor([[0.6, 0.6, 3.0, 3.0]])]  # the first pixel's centre is outside
+    assert scores.pointing_game(rectangle(0, 0, 1, 1)[None], half) == 0
+    assert scores.pointing_game(rectangle(1, 1, 2, 2)[None], half) == 1
 
 
 # -- intervals ------------------------------------------------------------------------------------------------------
@@ -406,7 +404,6 @@ EVERY_SCORE = {
     "MaxBoxAccV2": lambda maps, truth: scores.max_box_acc_v2(maps, truth, thresholds=20),
     "PxAP": lambda maps, truth: scores.pixel_average_precision(maps, maps.roll(1, 2) > 0),
     "pointing game": scores.pointing_game,
-    "pointing game, 2 pixels": lambda maps, truth: scores.pointing_game(maps, truth, 2),
     "classification": lambda maps, truth: scores.classification_error(maps[:, 0], torch.arange(40) % 10, (3,))[3],
     "localization": lambda maps, truth: scores.localization_error(
         boxes_from_maps(maps, rule="largest"), [[7] * len(b) for b in boxes_from_maps(maps)], truth, [7] * 40

@@ -82,8 +82,6 @@ class BoxSweep:
     def __init__(self, thresholds=1000, iou=0.5, rule="largest", normalize="minmax", protocol="course", keep=False):
         if rule not in ("largest", "all"):
             raise ValueError(f"rule must be 'largest' or 'all', got {rule!r}")
-        if normalize not in ("max", "minmax"):
-            raise ValueError(f"normalize must be 'max' or 'minmax', got {normalize!r}")
         if protocol not in ("course", "wsol"):
             raise ValueError(f"protocol must be 'course' or 'wsol', got {protocol!r}")
         self.every, self.normalize, self.wsol, self.keep = rule == "all", normalize, protocol == "wsol", keep

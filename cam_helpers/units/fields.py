@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from copy import deepcopy
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -49,18 +48,9 @@ def theoretical_field(
     return first(1, False), first(0, False), size[1] - first(1, True), size[0] - first(0, True)
 
 
-class Field(NamedTuple):
-    """map (H,W): mean change of the activation when a window hides the pixel; the unit's place is in the middle.
-    side: of the square as large as the region above half of the maximum. box: the theoretical field, in the middle."""
-
-    map: Tensor
-    side: float
-    box: tuple[int, int, int, int]
-
-
 def receptive_field(
     model: CamModel | nn.Module, images: Tensor, unit: int, window=11, stride=3, batch=256, box=None
-) -> Field:
+) -> Tensor:
     """The field a unit really has, from the pictures that excite it most: a small window hides one spot after another.
 
     The window, in the picture's mean colour, moves over each picture; |change| at the place of the unit's maximum is
@@ -76,7 +66,11 @@ def receptive_field(
         batch: windows in one forward pass
         box: `theoretical_field(model, (H, W))`, if it is known already
 
-    Raises ValueError for windows that do not fit.
+    Returns:
+        (H,W), mean change of the activation when a window hides the pixel; the unit's place is in the middle
+
+    Raises:
+        ValueError: windows that do not fit
     """
     size = tuple(images.shape[2:])
     corners = window_corners(size, window, stride)
@@ -105,8 +99,7 @@ def receptive_field(
         total[y : y + size[0], x : x + size[1]] += mean_over_windows(changes, corners, window, size)[0]
         count[y : y + size[0], x : x + size[1]] += 1
     y, x = size[0] // 2, size[1] // 2
-    found = (total / count.clamp_min(1))[y : y + size[0], x : x + size[1]].float()
-    return Field(found, (found > 0.5 * found.max()).sum().item() ** 0.5, box)
+    return (total / count.clamp_min(1))[y : y + size[0], x : x + size[1]].float()
 
 
 def _seen(place: int, places: int, side: int, low: int, high: int) -> tuple[int, int, int]:
