@@ -75,6 +75,8 @@ class SceneStatistics:
             raise ValueError(f"expected kinds from -1 to {objects - 1}, got {kinds.min()} to {kinds.max()}")
         if labels.min() < 0 or labels.max() >= scenes:
             raise ValueError(f"expected labels from 0 to {scenes - 1}, got {labels.min()} to {labels.max()}")
+        if maps.device.type == "mps":  # it has no double precision
+            maps = maps.cpu()
         values, region = self._on_objects(maps, kinds.to(maps.device))
         # How often each picture counts, as it is (once) and in each bootstrap: (N,1+R)
         drawn = [np.random.default_rng((self.seed, key)).poisson(1, self.replicates) for key in keys.tolist()]
