@@ -15,25 +15,31 @@ def boxes_from_maps(
 ) -> list[Tensor]:
     """Boxes around the hottest regions of each map.
 
-    maps (N,H,W), signed or not, at the size of the picture -> list of N float32 tensors (M,4) on the maps' device,
-    xyxy in pixels with x2 and y2 exclusive. A pixel belongs to a region when its value is *above* `threshold` times
-    the map's maximum; pixels that touch, corners included, are one region. normalize="minmax" counts from the map's
-    minimum instead of from zero: `threshold` is then a part of the way from the minimum to the maximum.
+    A pixel belongs to a region when its value is *above* `threshold` times the map's maximum; pixels that touch,
+    corners included, are one region. Without a positive maximum there is no evidence and no box: all-negative and
+    all-zero maps give M = 0, as do maps without pixels. A constant positive map is evidence everywhere: one box, the
+    whole picture (with "minmax" it is evidence of nothing: no box). NaN and infinite values belong to no region and do
+    not count for the maximum or minimum.
 
-    rule="largest": the box of the region with the most pixels, the paper's rule (M is 1 or 0; of equal regions the
-    first in reading order). rule="all": a box for every region, largest first.
-    rule="released": what the authors' released code does, largest box first: the regions above 20, 100 and 110 of
-    255 (`threshold` has no say), each mask cut back to the pixels whose distance to its edge is more than 10/255 of the
-    largest, boxes that share more than half of the larger one's area merged into it. (Left out: its contours of
-    holes, its margin of five pixels at the right and lower edges, and a slip that lets a few overlaps through.)
+    Args:
+        maps: (N,H,W), signed or not, at the size of the picture
+        threshold: part of the map's maximum, 0 to 1
+        rule: "largest", the box of the region with the most pixels, the paper's rule (M is 1 or 0; of equal regions the
+            first in reading order); "all", a box for every region, largest first; "released", what the authors'
+            released code does, largest box first: the regions above 20, 100 and 110 of 255 (`threshold` is ignored),
+            each mask cut back to the pixels whose distance to its edge is more than 10/255 of the largest, boxes that
+            share more than half of the larger one's area merged into it. (Left out: its contours of holes, its margin
+            of five pixels at the right and lower edges, and a bug that lets a few overlaps through.)
+        normalize: "max" counts from zero, "minmax" from the map's minimum: `threshold` is then a part of the way from
+            the minimum to the maximum
 
-    Without a positive maximum there is no evidence and no box: all-negative and all-zero maps give M = 0, as do maps
-    without pixels. A constant positive map is evidence everywhere: one box, the whole picture (with "minmax" it is
-    evidence of nothing: no box). Values that are NaN or infinite are no evidence; they belong to no region and do not
-    count for the maximum or minimum.
+    Returns:
+        N float32 tensors (M,4) on the maps' device, xyxy in pixels, x2 and y2 exclusive
 
-    Raises TypeError for what is not a tensor, ValueError for maps of another rank, a threshold outside 0 to 1, or an
-    unknown rule or normalization.
+    Raises:
+        TypeError: maps that are not a tensor
+        ValueError: maps of another rank, a threshold outside 0 to 1, an unknown rule or normalization
+
     Zhou et al., section 3.2: above 20 % of the maximum, largest component.
     """
     check_maps(maps)
@@ -50,7 +56,7 @@ def boxes_from_maps(
     return [torch.from_numpy(_largest_first(mask)[:kept]).to(maps.device) for mask in masks]
 
 
-def heuristic_boxes(maps: Tensor, classes: Tensor, normalize: str = "max") -> tuple[list[Tensor], list[Tensor]]:
+def heuristic_boxes(maps: Tensor, classes: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """Five labelled boxes from three predictions: the loose and the tight one of the first two, the loose of the third.
 
     maps (N,3+,H,W): those of the highest classes, in falling order; classes (N,3+): which these are -> N tensors (M,4)
@@ -59,7 +65,7 @@ def heuristic_boxes(maps: Tensor, classes: Tensor, normalize: str = "max") -> tu
     """
     if maps.ndim != 4 or maps.shape[1] < 3 or classes.shape != maps.shape[:2]:
         raise ValueError(f"maps must be (N,3+,H,W) and classes (N,3+), got {tuple(maps.shape)}, {tuple(classes.shape)}")
-    per_class = [boxes_from_maps(maps[:, c], rule="released", normalize=normalize) for c in range(3)]
+    per_class = [boxes_from_maps(maps[:, c], rule="released") for c in range(3)]
     chosen = [[boxes[:k] for boxes, k in zip(found, (2, 2, 1), strict=True)] for found in zip(*per_class, strict=True)]
     counts = [torch.tensor([len(boxes) for boxes in three], device=classes.device) for three in chosen]
     names = [three.repeat_interleave(count) for three, count in zip(classes[:, :3], counts, strict=True)]

@@ -23,7 +23,7 @@ class SceneStatistics:
 
     frequency   share of the scene's pictures that hold the object
     overlap     share of the top-activation region that is the object's, mean over the pictures that have a region
-    lift        overlap, divided by what a region laid anywhere would have: the object's share of those pictures' area
+    lift        overlap, divided by the object's share of those pictures' area, which a random region would have
     by_weight   Σ_k w_k^c (mean of f_k on the object − mean of f_k elsewhere): the weights of the scene's class, each
                 with what its unit does on the object. It is the mean of the signed map on the object minus its mean
                 elsewhere, in units of the class score; mean over the pictures that hold the object and something else

@@ -32,8 +32,8 @@ class Dissection:
         self.active, self.concept = torch.zeros(len(thresholds)).double(), torch.zeros(len(self.names) + 1).double()
 
     def update(self, features: Tensor, layers: Tensor) -> Dissection:
-        """features (N,K,h,w); layers long (N,L,H,W): the concept at each pixel, an index into names or -1, in each of
-        L layers (objects, parts), none of which holds a concept of another."""
+        """features (N,K,h,w); layers int64 (N,L,H,W): the concept at each pixel, an index into names or -1, in each of
+        L layers (objects, parts); every concept belongs to one layer only."""
         for maps, kinds in zip(features, layers, strict=True):  # one by one: at full size they take much memory
             active = resize(maps[None].float().cpu(), kinds.shape[1:])[0] > self.thresholds[:, None, None]
             active = active.flatten(1).T.double()

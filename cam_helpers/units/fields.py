@@ -13,8 +13,8 @@ from ..maps import CamModel, NotCamCompatible
 from ..occlusion import hidden, mean_over_windows, window_corners
 
 
-class _Any(Tensor):
-    """Numbers that a network's first layer need not check."""
+class _Unchecked(Tensor):
+    """Pictures whose range the course's networks do not check, so that they may hold NaN."""
 
 
 def theoretical_field(
@@ -29,7 +29,7 @@ def theoretical_field(
     cams = CamModel(deepcopy(model.model if isinstance(model, CamModel) else model).cpu().double().eval())
 
     def features(picture: Tensor) -> Tensor:
-        return cams(picture.as_subclass(_Any)).features.as_subclass(Tensor)[0]
+        return cams(picture.as_subclass(_Unchecked)).features.as_subclass(Tensor)[0]
 
     rows, columns = features(torch.zeros(1, 3, *size, dtype=torch.double)).shape[-2:]
     row, column = place or (rows // 2, columns // 2)

@@ -48,7 +48,8 @@ class TopPictures:
 def unit_regions(maps: Tensor, size: tuple[int, int], threshold: float = 0.2) -> Tensor:
     """Where a unit is active: bool (N,H,W), above `threshold` times the maximum of its map, resized bilinearly.
 
-    maps (N,h,w): a unit's activations, `features[:, unit]`. Nowhere positive: no region. Zhou et al., section 5.
+    maps (N,h,w): activations of a unit, `features[:, unit]`; without positive values there is no region. Zhou et al.,
+    section 5.
     """
     check_maps(maps)
     return region_above(resize(maps[:, None], size)[:, 0].detach().cpu().double(), threshold).to(maps.device)
