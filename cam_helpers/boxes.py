@@ -91,13 +91,14 @@ def value_range(maps: Tensor, normalize: str = "max") -> tuple[Tensor, Tensor]:
     if normalize not in ("max", "minmax"):
         raise ValueError(f"normalize must be 'max' or 'minmax', got {normalize!r}")
     if not maps.numel():
-        low = high = torch.zeros(*maps.shape[:-2], 1, 1, dtype=maps.dtype, device=maps.device)
-        return low, high
-    finite = maps.isfinite()
-    high = torch.where(finite, maps, -torch.inf).amax((-2, -1), keepdim=True).nan_to_num(neginf=0.0)
-    if normalize == "max":
-        return torch.zeros_like(high), high
-    return torch.where(finite, maps, torch.inf).amin((-2, -1), keepdim=True).nan_to_num(posinf=0.0), high
+        zero = torch.zeros(*maps.shape[:-2], 1, 1, dtype=maps.dtype, device=maps.device)
+        return zero, zero
+    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
+    if not (low.isfinite().all() and high.isfinite().all()):
+        finite = maps.isfinite()
+        low = torch.where(finite, maps, torch.inf).amin((-2, -1), keepdim=True).nan_to_num(posinf=0.0)
+        high = torch.where(finite, maps, -torch.inf).amax((-2, -1), keepdim=True).nan_to_num(neginf=0.0)
+    return (torch.zeros_like(high) if normalize == "max" else low), high
 
 
 def scaled(maps: Tensor, normalize: str = "max") -> Tensor:
@@ -108,7 +109,7 @@ def scaled(maps: Tensor, normalize: str = "max") -> Tensor:
     """
     low, high = value_range(maps, normalize)
     span = torch.where(high > low, high - low, torch.inf)
-    return torch.where(maps.isfinite(), (maps - low) / span, 0.0)
+    return ((maps - low) / span).nan_to_num(0.0, posinf=0.0, neginf=0.0)
 
 
 def region_above(maps: Tensor, threshold: float, normalize: str = "max") -> Tensor:
@@ -118,7 +119,7 @@ def region_above(maps: Tensor, threshold: float, normalize: str = "max") -> Tens
     way from the map's minimum to its maximum. A map without evidence has no such pixel. Zhou et al., section 3.2.
     """
     low, high = value_range(maps, normalize)
-    return (maps - low > threshold * (high - low)) & (high > low) & maps.isfinite()
+    return (maps - low > threshold * (high - low)) & (maps <= high) & (high > low)  # infinity is above the highest
 
 
 def component_boxes(

@@ -247,6 +247,8 @@ def test_the_five_boxes_of_table_3():
 def test_what_cannot_be_meant_is_refused(shape, how, words):
     with pytest.raises(ValueError, match=words):
         boxes_from_maps(torch.ones(shape), **how)
+    with pytest.raises(TypeError, match="got ndarray"):
+        boxes_from_maps(np.ones((1, 5, 5)))
 
 
 # -- what boxes, scores and figures share ---------------------------------------------------------------------------

@@ -295,6 +295,8 @@ def test_the_centred_gaussian_gives_centred_boxes_of_every_size():
 def test_maps_and_boxes_that_cannot_be_meant(maps, truth, how, words):
     with pytest.raises(ValueError, match=words):
         scores.max_box_acc(maps, truth, **how)
+    with pytest.raises(ValueError, match=r"rule must be.*got 'first'"):
+        scores.BoxSweep(rule="first")
 
 
 # -- pixels ---------------------------------------------------------------------------------------------------------
