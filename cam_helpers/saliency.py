@@ -19,19 +19,13 @@ from functools import wraps
 from operator import attrgetter
 
 import torch
-from captum.attr import (
-    LayerActivation,
-    LayerGradCam,
-    LayerGradientXActivation,
-    NoiseTunnel,
-    Occlusion,
-    Saliency,
-)  # fmt: skip
+from captum.attr import LayerActivation, LayerGradCam, LayerGradientXActivation, NoiseTunnel, Saliency
 from torch import Tensor, fx, nn
 from torchcam import methods
 
-from .maps import NotCamCompatible, _eval_mode, _select
+from .maps import NotCamCompatible, eval_mode, select_classes
 from .networks.course import Pixels
+from .occlusion import hidden, mean_over_windows, window_corners
 from .tracing import trace
 
 __all__ = ["grad_cam", "grad_cam_plus_plus", "input_gradient", "layer_cam", "occlusion", "score_cam", "smooth_gradient"]
@@ -42,7 +36,7 @@ def _batchwise(method: Callable) -> Callable:
 
     @wraps(method)
     def maps(network: nn.Module, images: Tensor, classes, *, batch: int = 32, **options) -> Tensor:
-        with _eval_mode(network), torch.enable_grad():
+        with eval_mode(network), torch.enable_grad():
             images, classes = _checked(network, images, classes)
             parts = zip(images.split(batch), classes.split(batch), strict=True)
             return torch.cat([method(network, *part, **options).detach() for part in parts])
@@ -60,29 +54,30 @@ def input_gradient(network: nn.Module, images: Tensor, classes) -> Tensor:
 
 
 @_batchwise
-def smooth_gradient(network: nn.Module, images: Tensor, classes, *, samples=16, noise=0.1, seed=0) -> Tensor:
+def smooth_gradient(network: nn.Module, images: Tensor, classes, *, samples=16, noise=0.1) -> Tensor:
     """SmoothGrad: the mean gradient of `samples` noisy copies, then as `input_gradient` -> (N,H,W).
 
     noise: its standard deviation, in units of the input. Smilkov et al. 2017.
     """
     options = {"nt_samples": samples, "nt_samples_batch_size": 1, "stdevs": float(noise), "abs": False}
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         return NoiseTunnel(Saliency(network)).attribute(images, target=classes, **options).abs().amax(1)
 
 
 @_batchwise
-def occlusion(network: nn.Module, images: Tensor, classes, *, window=32, stride=16, fill=None) -> Tensor:
+def occlusion(network: nn.Module, images: Tensor, classes, *, window=32, stride=16) -> Tensor:
     """How much the score falls when a square is painted over -> (N,H,W), signed: mean over the windows on each pixel.
 
-    window, stride: in pixels, stride at most window. fill: the paint, in units of the input; None: each picture's mean
-    colour. One forward pass per window. Zeiler and Fergus 2014, section 4.2.
+    window, stride: in pixels, stride at most window. The paint is each picture's mean colour. One forward pass per
+    window. Zeiler and Fergus 2014, section 4.2.
     """
-    if not 0 < stride <= window <= min(images.shape[2:]):
-        raise ValueError(f"stride ≤ window ≤ side of the picture, got {stride}, {window}, {tuple(images.shape[2:])}")
-    paint = images.mean((2, 3), keepdim=True).expand_as(images) if fill is None else float(fill)
-    where = {"sliding_window_shapes": (3, window, window), "strides": (3, stride, stride)}
-    return Occlusion(network).attribute(images.detach(), target=classes, baselines=paint, **where)[:, 0]
+    corners, paint = window_corners(images.shape[2:], window, stride), images.mean((2, 3), keepdim=True)
+    with torch.no_grad():
+        before = network(images).gather(1, classes[:, None])
+        painted = (network(hidden(images, corner, window, paint)) for corner in corners)
+        falls = torch.cat([before - scores.gather(1, classes[:, None]) for scores in painted], 1)
+    return mean_over_windows(falls, corners, window, images.shape[2:])
 
 
 @_batchwise
@@ -166,7 +161,7 @@ def _checked(network: nn.Module, images: Tensor, classes) -> tuple[Tensor, Tenso
         scores = network(images[:1])
     if not isinstance(scores, Tensor) or scores.ndim != 2:
         raise ValueError("the network must return one score per class, (N,C)")
-    chosen, per_picture = _select(classes, len(images), scores.shape[1])
+    chosen, per_picture = select_classes(classes, len(images), scores.shape[1])
     if not per_picture:
         if chosen is None or len(chosen) != 1:
             raise ValueError("classes must be an int, or an (N,) tensor with one class per picture")

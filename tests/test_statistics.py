@@ -151,14 +151,15 @@ def test_top_and_the_table_in_a_file(tmp_path):
     top = found.top("beach", 2, by="overlap")
     assert len(top) == 2 and top["overlap"].is_monotonic_decreasing
     assert top["overlap"].iloc[0] == found.overlap.loc["beach"].max()
-    assert found.top("beach", least=10**6).empty
+    rare = SceneStatistics(SCENES, OBJECTS, replicates=2).update(*invented(4))  # less than five pictures of each
+    assert rare.top("beach").empty and len(rare.table())
     path = found.to_csv(tmp_path / "found.csv")
     pd.testing.assert_frame_equal(pd.read_csv(path), found.table(), check_dtype=False)
     assert [p.name for p in tmp_path.iterdir()] == ["found.csv"]
     assert {"scene", "object", "pictures", "lift", "lift_low", "lift_high"} <= set(found.table())
-    with pytest.raises(ValueError, match="no scene 'moon'; there are kitchen, beach"):
+    with pytest.raises(ValueError, match="no scene 'moon'"):
         found.top("moon")
-    with pytest.raises(ValueError, match="by is one of frequency, overlap, lift, by_weight, got 'size'"):
+    with pytest.raises(ValueError, match=r"by is one of.*got 'size'"):
         found.top("beach", by="size")
 
 
@@ -167,9 +168,9 @@ def test_top_and_the_table_in_a_file(tmp_path):
     [
         (lambda m, k, y: (m[0], k, y), r"maps \(N,h,w\)"),
         (lambda m, k, y: (m, k[1:], y), r"maps \(N,h,w\)"),
-        (lambda m, k, y: (m, k + 1, y), "kinds go up to 2, got 0 to 3"),
-        (lambda m, k, y: (m, k, y + 1), "labels go up to 1"),
-        (lambda m, k, y: (m, k, y - 1), "labels go up to 1"),
+        (lambda m, k, y: (m, k + 1, y), "kinds from -1 to 2, got 0 to 3"),
+        (lambda m, k, y: (m, k, y + 1), "labels from 0 to 1, got 1 to 2"),
+        (lambda m, k, y: (m, k, y - 1), "labels from 0 to 1, got -1 to 0"),
     ],
 )
 def test_counts_of_another_form(change, text):
@@ -205,7 +206,8 @@ def test_the_rank_correlation_is_scipys():
     difference = rank_correlation(found, truth, "lift", against="overlap")
     np.testing.assert_allclose(difference["value"], rows["value"] - other["value"])
     assert rank_correlation(found, found.lift, "lift").loc["mean", "value"] == pytest.approx(1)
-    assert rank_correlation(found, truth, least=10**6)["value"].isna().all()
+    few = SceneStatistics(SCENES, names, replicates=2).update(torch.randn(8, 4, 4), kinds[:8], labels[:8])
+    assert rank_correlation(few, truth)["value"].isna().all(), "less than five pictures of a scene"
 
 
 def test_rank_correlation_of_many_rows_with_ties_and_gaps():
@@ -253,7 +255,7 @@ def test_a_probe_on_a_trunk_and_some_of_the_scenes():
     probe = LinearProbe(costs=[0.1]).fit(model(images).features, labels)
     found = scene_statistics(lambda x: probe.cams(model(x).features), data, two, replicates=2)
     assert found.scene_names == two and found.count == len(here)
-    with pytest.raises(ValueError, match=r"4 classes and there are 2 scenes: say with scenes="):
+    with pytest.raises(ValueError, match="4 classes and there are 2 scenes"):
         scene_statistics(model, data, two, replicates=2)
 
 
@@ -269,7 +271,7 @@ def test_ade20k_in_the_same_form(tmp_path):
     ):
         with pytest.raises(error, match=text):
             Annotated(data, **wrong)
-    with pytest.raises(TypeError, match="no masks of objects by name"):
+    with pytest.raises(TypeError, match="masks of named objects, got TensorDataset"):
         Annotated(torch.utils.data.TensorDataset(torch.zeros(2)))
 
 

@@ -5,37 +5,43 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .outcome import Score, Tally
-from .sweep import check_boxes, check_iou, ious
+from ..ranking import in_top_k
+from .outcome import Score, proportion
+from .overlap import check_boxes, check_iou, ious
 
 
 def classification_error(logits: Tensor, labels: Tensor, topk: tuple[int, ...] = (1, 5)) -> dict[int, Score]:
     """The part of the pictures whose label is not among the k highest logits: a dict k -> Score.
 
-    logits (N,C), labels (N,) class indices. Ties count against the network: a class that scores as high as the label
-    stands before it. With k ≥ C nothing can be missed. Raises ValueError for other shapes, labels that are no class,
-    NaN among the logits, or a k below 1. Paper, Table 1.
+    logits (N,C), labels (N,) class indices. A tie counts as wrong: a class that scores as high as the label stands
+    before it. With k ≥ C nothing can be missed. Raises ValueError for other shapes, labels that are no class, NaN among
+    the logits, or a k below 1. Paper, Table 1.
     """
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(f"logits must be (N,C) and labels (N,), got {tuple(logits.shape)} and {tuple(labels.shape)}")
     if logits.isnan().any():
         raise ValueError("logits hold NaN")
     labels = labels.to(logits.device, torch.long)
-    if len(labels) and not 0 <= labels.min() <= labels.max() < logits.shape[1]:
+    if len(labels) and (labels.min() < 0 or labels.max() >= logits.shape[1]):
         raise ValueError(f"labels must be classes, 0 to {logits.shape[1] - 1}")
     if min(topk) < 1:
         raise ValueError(f"k must be at least 1, got {min(topk)}")
-    ahead = (logits >= logits.gather(1, labels[:, None])).sum(1) - 1
-    return {k: Tally(errors=True, keep=True).update(ahead < k).compute() for k in topk}
+    return {k: proportion(in_top_k(logits, labels, k), errors=True) for k in topk}
 
 
 def localization_error(boxes, classes, gt_boxes, labels, iou: float = 0.5) -> Score:
     """The part of the pictures for which no labelled box is right, in the sense of ILSVRC.
 
-    boxes: N tensors (M,4), classes: N × (M,) their class indices, M up to 5: one labelled box a picture gives the
-    top-1 error, five the top-5 error. gt_boxes: N tensors (G,4), the true boxes of the picture's label; labels (N,).
-    A box is right when its class is the label and its IoU with any true box is at least `iou`. A picture without
-    boxes is missed. Boxes are xyxy, x2 and y2 exclusive.
+    A box is right when its class is the picture's label and its IoU with any true box is at least `iou`.
+
+    Args:
+        boxes: N tensors (M,4), xyxy with x2 and y2 exclusive; one box a picture gives the top-1 error, five the top-5
+            error; a picture without boxes is missed
+        classes: N × (M,), the class index of each box
+        gt_boxes: N tensors (G,4), the true boxes of the picture's label
+        labels: (N,), the true class of each picture
+        iou: the overlap to reach
+
     Raises ValueError for lists of different lengths, other shapes, or more than five boxes. Paper, Tables 2 and 3.
     """
     check_iou(iou)
@@ -49,4 +55,4 @@ def localization_error(boxes, classes, gt_boxes, labels, iou: float = 0.5) -> Sc
             raise ValueError(f"boxes must be (M,4) with M classes, up to 5, got {tuple(found.shape)} and {len(named)}")
         right = ious(found.cpu()[named == int(label)], true) >= iou
         hits.append(bool(right.any()))
-    return Tally(errors=True, keep=True).update(hits).compute()
+    return proportion(hits, errors=True)

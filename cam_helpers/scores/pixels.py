@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .outcome import Accumulator, Score, Tally
-from .sweep import check_boxes, check_finite
+from ..boxes import scaled
+from .outcome import Score, proportion
+from .overlap import check_boxes, check_finite
 
 _EDGES = np.append(np.arange(1000) * 0.001, 1.0)
 
@@ -22,64 +23,51 @@ def pixel_average_precision(maps: Tensor, masks: Tensor, ignore: Tensor | None =
     down to 0 in steps of 0.001; the numbers of clovaai/wsolevaluation. Raises ValueError for other shapes, NaN, or
     masks without any true pixel. Choe et al., CVPR 2020.
     """
-    return PixelCurve(keep=True).update(maps, masks, ignore).compute()
+    check_finite(maps)
+    for name, other in (("masks", masks), ("ignore", ignore)):
+        if other is not None and other.shape != maps.shape:
+            raise ValueError(f"{name} must be (N,H,W) as maps, got {tuple(other.shape)} and {tuple(maps.shape)}")
+    # Histograms of true and of false pixels over the thresholds
+    heat = scaled(maps.detach().cpu().double(), "minmax").numpy()
+    true = masks.cpu().numpy().astype(bool)
+    bins = np.searchsorted(_EDGES, heat, side="right") - 1 + len(_EDGES) * ~true
+    if ignore is not None:  # into a bin of their own, that is thrown away
+        bins[ignore.cpu().numpy().astype(bool) & ~true] = 2 * len(_EDGES)
+    counts = [np.bincount(one.ravel(), minlength=2 * len(_EDGES) + 1)[:-1] for one in bins]
+    counts = np.array(counts, np.int32).reshape(len(maps), 2, len(_EDGES))
+    if not counts[:, 0].any():
+        raise ValueError("no mask has a true pixel: there is nothing to find")
+    # The curve, and the area under it
+    mean = counts.mean(0)[None]
+    precision, recall = (torch.from_numpy(curve[0]) for curve in _curve(mean))
+    outcomes = torch.from_numpy(counts)
+    return Score(_area(mean)[0], outcomes, _area, precision=precision, recall=recall)
 
 
-def pointing_game(maps: Tensor, gt_boxes: Sequence[Tensor], tolerance: float = 0) -> Score:
-    """The part of the pictures whose hottest pixel lies in a true box, or at most `tolerance` pixels from one (15 is
-    usual). maps (N,H,W) of the true class, gt_boxes as for `gt_known_accuracy`. Of equally hot pixels the first in
-    reading order points; a constant map points nowhere. Zhang et al., ECCV 2016.
+def pointing_game(maps: Tensor, gt_boxes: Sequence[Tensor]) -> Score:
+    """The part of the pictures whose hottest pixel has its centre in a true box.
+
+    maps (N,H,W) of the true class, gt_boxes as for `gt_known_accuracy`. Of equally hot pixels the first in reading
+    order counts; a constant map points nowhere. Zhang et al., ECCV 2016 (who also accept 15 pixels beside the box).
     """
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance is a distance in pixels, got {tolerance}")
     check_finite(maps)
     hits = []
     for heat, boxes in zip(maps, check_boxes(gt_boxes, len(maps)), strict=True):
         y, x = divmod(int(heat.argmax()), heat.shape[1])
-        first, last = (boxes - 0.5).ceil()[:, :2], (boxes - 0.5).ceil()[:, 2:] - 1  # pixels whose centres are inside
-        point = torch.tensor([x, y])
-        away = torch.maximum(first - point, point - last).clamp_min(0).norm(dim=1)
-        hits.append(bool((away <= tolerance).any() and heat.min() < heat.max()))
-    return Tally(keep=True).update(hits).compute()
+        centre = torch.tensor([x + 0.5, y + 0.5])
+        inside = ((boxes[:, :2] <= centre) & (centre < boxes[:, 2:])).all(1)
+        hits.append(bool(inside.any() and heat.min() < heat.max()))
+    return proportion(hits)
 
 
-def average_precision(means: np.ndarray) -> np.ndarray:
-    """(B,2,K) true and false pixels in each bin, rising -> (B,)."""
+def _area(means: np.ndarray) -> np.ndarray:
+    """(B,2,T) mean numbers of true and false pixels in each bin, rising -> (B,): the area under each curve."""
     precision, recall = _curve(means)
     return (precision * np.diff(recall, prepend=0)).sum(1)
 
 
 def _curve(means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(B,2,T) -> precision (B,T) and recall (B,T), from the highest threshold down."""
     true, false = means[:, :, ::-1].cumsum(2).swapaxes(0, 1)
-    tiny = np.finfo(float).tiny  # nothing found: no precision to speak of; nothing to find: no recall
+    tiny = np.finfo(float).tiny  # nothing found: precision 0; nothing to find: recall 0
     return true / (true + false).clip(tiny), true / true[:, -1:].clip(tiny)
-
-
-class PixelCurve(Accumulator):
-    """Histograms of true and false pixels, batch by batch: `pixel_average_precision` without holding all maps."""
-
-    of_mean = staticmethod(average_precision)
-
-    def update(self, maps: Tensor, masks: Tensor, ignore: Tensor | None = None) -> PixelCurve:
-        check_finite(maps)
-        for name, other in (("masks", masks), ("ignore", ignore)):
-            if other is not None and other.shape != maps.shape:
-                raise ValueError(f"{name} must be (N,H,W) as maps, got {tuple(other.shape)} and {tuple(maps.shape)}")
-        heat = maps.detach().cpu().double()  # as the common protocol does; MPS has no double precision
-        heat = heat - heat.amin((1, 2), keepdim=True)
-        peak = heat.amax((1, 2), keepdim=True)
-        heat = (heat / peak.where(peak > 0, 1)).numpy()
-        true = masks.cpu().numpy().astype(bool)
-        bins = np.searchsorted(_EDGES, heat, side="right") - 1 + len(_EDGES) * ~true
-        if ignore is not None:  # into a bin of their own, that is thrown away
-            bins[ignore.cpu().numpy().astype(bool) & ~true] = 2 * len(_EDGES)
-        counts = [np.bincount(b.ravel(), minlength=2 * len(_EDGES) + 1)[:-1] for b in bins]
-        return self._add(np.array(counts, np.int32).reshape(len(maps), 2, len(_EDGES)))
-
-    def compute(self) -> Score:
-        """-> Score, see `pixel_average_precision`."""
-        mean = self._mean()
-        if not mean[0].any():
-            raise ValueError("no mask has a true pixel: there is nothing to find")
-        precision, recall = (torch.from_numpy(x[0]) for x in _curve(mean[None]))
-        return self._score(precision=precision, recall=recall)

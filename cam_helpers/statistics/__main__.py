@@ -8,15 +8,15 @@ from pathlib import Path
 from torchvision.transforms import Resize
 
 from .. import datasets
+from ..devices import processes
 from ..files import drawn_world
 from ..networks import load_checkpoint
-from ..training.loop import processes
 from . import SceneStatistics, scene_statistics
 
 
 def main(arguments: list[str] | None = None) -> SceneStatistics:
     parser = argparse.ArgumentParser(prog="python -m cam_helpers.statistics", description=__doc__)
-    parser.add_argument("checkpoint", help="a name in data/drawn_world/checkpoints, or a file")
+    parser.add_argument("checkpoint", help="the name of a network that comes with the course, or a file")
     parser.add_argument("data", help="a task of the drawn world, or a folder with ADE20K (ADEChallengeData2016)")
     parser.add_argument("--split", help="test; ADE20K: training")
     parser.add_argument("--n", "--pictures", type=int, help="that many pictures (torchrun cannot pass --n on)")

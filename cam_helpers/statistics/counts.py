@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..boxes import region_above
+from ..files import replacing
 from ..maps import resize
 
 MEASURES = ("frequency", "overlap", "lift", "by_weight")
@@ -21,16 +23,22 @@ class SceneStatistics:
 
     frequency   share of the scene's pictures that hold the object
     overlap     share of the top-activation region that is the object's, mean over the pictures that have a region
-    lift        overlap, divided by what a region laid anywhere would have: the object's share of those pictures' area
+    lift        overlap, divided by the object's share of those pictures' area, which a random region would have
     by_weight   Σ_k w_k^c (mean of f_k on the object − mean of f_k elsewhere): the weights of the scene's class, each
                 with what its unit does on the object. It is the mean of the signed map on the object minus its mean
                 elsewhere, in units of the class score; mean over the pictures that hold the object and something else
 
-    All are tables, a row per scene and a column per object; NaN where nothing was seen. threshold: the region is where
-    the map is above this share of its maximum (rule="max"; without positive values there is none), or this share of
-    the pixels, the hottest (rule="area"). The spread comes from `replicates` Poisson bootstraps: each picture counts
-    0, 1, 2 … times in each of them, dice thrown from `seed` and the picture's key, so that it needs no second pass.
-    Zhou et al., section 4.2 and Figure 9; lecture 46 from 17:17.
+    All are tables, a row per scene and a column per object; NaN where nothing was seen. The spread comes from Poisson
+    bootstraps: in each of them a picture counts 0, 1, 2 … times, drawn at random from `seed` and the picture's key, so
+    that no second pass is needed. Zhou et al., section 4.2 and Figure 9; lecture 46 from 17:17.
+
+    Args:
+        scene_names, object_names: of the rows and the columns
+        threshold: between 0 and 1; with rule="max" the region is where the map is above this part of its maximum
+            (without positive values there is none), with rule="area" it is this share of the pixels, the hottest
+        rule: "max" or "area"
+        replicates: the number of bootstraps
+        seed: of the bootstraps
     """
 
     def __init__(self, scene_names, object_names, threshold=0.2, rule="max", replicates=200, seed=0):
@@ -44,47 +52,61 @@ class SceneStatistics:
         self.count = 0
 
     def update(self, maps: Tensor, kinds: Tensor, labels: Tensor, keys: Tensor | None = None) -> SceneStatistics:
-        """maps (N,h,w): of each picture's own scene, signed; kinds (N,H,W): index of the object at each pixel, -1 none;
-        labels (N,): the scenes. keys (N,): a number of its own for every picture (None: 0, 1 … in the order they
-        come); give them when parts will be merged. Maps are resized to the pixels. Raises ValueError for other forms.
+        """Count the next pictures -> self.
+
+        Args:
+            maps: (N,h,w), of each picture's own scene, signed; resized to the pixels
+            kinds: (N,H,W), index of the object at each pixel, -1 where there is none
+            labels: (N,), the scenes
+            keys: (N,), a number of its own for every picture (None: 0, 1 … in the order in which they come); give them
+                when parts will be merged
+
+        Raises ValueError for other shapes, or indices without a name.
         """
         n = len(maps)
         keys = torch.arange(self.count, self.count + n) if keys is None else keys
         if maps.ndim != 3 or kinds.ndim != 3 or not n == len(kinds) == len(labels) == len(keys):
             shapes = ", ".join(str(tuple(x.shape)) for x in (maps, kinds, labels, keys))
-            raise ValueError(f"maps (N,h,w), kinds (N,H,W), labels (N,), keys (N,), got {shapes}")
-        for what, index, names in (("kinds", kinds, self.object_names), ("labels", labels, self.scene_names)):
-            if n and not -(what == "kinds") <= index.min() <= index.max() < len(names):
-                raise ValueError(f"{what} go up to {len(names) - 1}, got {int(index.min())} to {int(index.max())}")
+            raise ValueError(f"expected maps (N,h,w), kinds (N,H,W), labels (N,), keys (N,), got {shapes}")
         if not n:
             return self
+        objects, scenes = len(self.object_names), len(self.scene_names)
+        if kinds.min() < -1 or kinds.max() >= objects:
+            raise ValueError(f"expected kinds from -1 to {objects - 1}, got {kinds.min()} to {kinds.max()}")
+        if labels.min() < 0 or labels.max() >= scenes:
+            raise ValueError(f"expected labels from 0 to {scenes - 1}, got {labels.min()} to {labels.max()}")
+        if maps.device.type == "mps":  # it has no double precision
+            maps = maps.cpu()
         values, region = self._on_objects(maps, kinds.to(maps.device))
-        dice = [np.random.default_rng((self.seed, key)).poisson(1, self.replicates) for key in keys.tolist()]
-        weight = F.pad(torch.from_numpy(np.array(dice)).double(), (1, 0), value=1.0)
-        both, labels = torch.stack((torch.ones_like(region), region), 1), labels.cpu()
+        # How often each picture counts, as it is (once) and in each bootstrap: (N,1+R)
+        drawn = [np.random.default_rng((self.seed, key)).poisson(1, self.replicates) for key in keys.tolist()]
+        weight = F.pad(torch.from_numpy(np.array(drawn)).double(), (1, 0), value=1.0)
+        pictures, labels = torch.stack((torch.ones_like(region), region), 1), labels.cpu()
         for scene in labels.unique():
             here = labels == scene
             self.sums[:, scene] += torch.einsum("nr,nof->rof", weight[here], values[here])
-            self.pictures[:, scene] += weight[here].T @ both[here]
+            self.pictures[:, scene] += weight[here].T @ pictures[here]
         self.count += n
         return self
 
     def _on_objects(self, maps: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
         """-> (N,O,5): is it there, share of the region, share of the area, by weight, does that count; (N,): region?"""
-        heat = resize(maps[:, None].float(), kinds.shape[1:]).flatten(1)
-        pixels, where = heat.shape[1], kinds.flatten(1).long() + 1
+        heat = resize(maps[:, None].float(), kinds.shape[1:])[:, 0]
         if self.rule == "max":
-            peak = heat.amax(1, keepdim=True)
-            top = (heat > self.threshold * peak) & (peak > 0)
+            top = region_above(heat, self.threshold)
         else:
-            top = heat >= heat.topk(max(1, round(self.threshold * pixels)), 1).values[:, -1:]
+            least = heat.flatten(1).topk(max(1, round(self.threshold * heat[0].numel())), 1).values[:, -1]
+            top = heat >= least[:, None, None]
+        pixels, where = heat[0].numel(), kinds.flatten(1).long() + 1
 
         def per_object(values: Tensor) -> Tensor:
+            """(N,H,W) -> (N,O): sums over the object's pixels."""
             sums = torch.zeros(len(heat), len(self.object_names) + 1, dtype=torch.double, device=heat.device)
-            return sums.scatter_add_(1, where, values.double())[:, 1:].cpu()
+            return sums.scatter_add_(1, where, values.flatten(1).double())[:, 1:].cpu()
 
         area, inside, both = per_object(torch.ones_like(heat)), per_object(heat), per_object(top)
-        whole, region = heat.double().sum(1, keepdim=True).cpu(), top.sum(1, keepdim=True).double().cpu()
+        whole = heat.flatten(1).double().sum(1, keepdim=True).cpu()
+        region = top.flatten(1).sum(1, keepdim=True).double().cpu()
         counts = (area > 0) & (area < pixels)
         apart = inside / area.clamp_min(1) - (whole - inside) / (pixels - area).clamp_min(1)
         shares = both / region.clamp_min(1), area / pixels * (region > 0)
@@ -102,12 +124,12 @@ class SceneStatistics:
 
     def values(self, by: str) -> np.ndarray:
         """(1 + replicates, scenes, objects): a measure of the pictures as they are, then of each bootstrap."""
-        if by not in MEASURES:
-            raise ValueError(f"by is one of {', '.join(MEASURES)}, got {by!r}")
         there, region, area, apart, counts = self.sums.numpy().transpose(3, 0, 1, 2)
         every, with_region = self.pictures.numpy()[..., None].transpose(2, 0, 1, 3)
-        measures = (there, every), (region, with_region), (region, area), (apart, counts)
-        above, below = measures[MEASURES.index(by)]
+        if by not in MEASURES:
+            raise ValueError(f"by is one of {', '.join(MEASURES)}, got {by!r}")
+        ratios = (there, every), (region, with_region), (region, area), (apart, counts)
+        above, below = ratios[MEASURES.index(by)]
         with np.errstate(divide="ignore", invalid="ignore"):
             return above / np.broadcast_to(below, above.shape)
 
@@ -121,37 +143,36 @@ class SceneStatistics:
 
     def interval(self, by: str, level: float = 0.95) -> tuple[pd.DataFrame, pd.DataFrame]:
         """-> tables of the lower and the upper end: what the measure might be on other pictures of the same kind."""
-        drawn = self.values(by)[1:]
-        low, high = ends(drawn.reshape(len(drawn), drawn.shape[1] * drawn.shape[2]), level)
-        return self._table(low.reshape(drawn.shape[1:])), self._table(high.reshape(drawn.shape[1:]))
+        low, high = percentiles(self.values(by)[1:], level)
+        return self._table(low), self._table(high)
 
-    def table(self, level: float = 0.95) -> pd.DataFrame:
-        """One row per scene and object that were seen together: pictures, and each measure with its interval."""
+    def table(self) -> pd.DataFrame:
+        """One row per scene and object that were seen together: pictures, and each measure with its 95 % interval."""
         pairs = pd.MultiIndex.from_product((self.scene_names, self.object_names), names=["scene", "object"])
         rows = pd.DataFrame({"pictures": self.sums[0, ..., 0].flatten().long().numpy()}, pairs)
         for by in MEASURES:
-            parts = getattr(self, by), *self.interval(by, level)
-            rows[[by, f"{by}_low", f"{by}_high"]] = np.stack([part.to_numpy().ravel() for part in parts], 1)
+            low, high = self.interval(by)
+            for name, values in ((by, getattr(self, by)), (f"{by}_low", low), (f"{by}_high", high)):
+                rows[name] = values.to_numpy().ravel()
         return rows[rows["pictures"] > 0].reset_index()
 
-    def top(self, scene: str, n: int = 6, by: str = "lift", least: int = 5) -> pd.DataFrame:
-        """The n objects of a scene that stand highest, of those in `least` pictures or more. Columns: `table`."""
+    def top(self, scene: str, n: int = 6, by: str = "lift") -> pd.DataFrame:
+        """The n objects of a scene that stand highest, of those in five pictures or more. Columns: `table`."""
         if scene not in self.scene_names:
             raise ValueError(f"there is no scene {scene!r}; there are {', '.join(self.scene_names)}")
-        self.values(by)  # which knows what `by` may be
+        self.values(by)  # raises for another measure
         rows = self.table()
-        rows = rows[(rows["scene"] == scene) & (rows["pictures"] >= least)]
+        rows = rows[(rows["scene"] == scene) & (rows["pictures"] >= 5)]
         return rows.sort_values(by, ascending=False, kind="stable").head(n).set_index("object").drop(columns="scene")
 
     def to_csv(self, path: str | os.PathLike) -> Path:
-        """Write `table()`, whole or not at all."""
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        self.table().to_csv(temporary, index=False)
-        os.replace(temporary, path)
-        return path
+        """Write `table()`, complete or not at all. Raises OSError."""
+        with replacing(path) as file:
+            self.table().to_csv(file, index=False)
+        return Path(path)
 
 
-def ends(drawn: np.ndarray, level: float) -> np.ndarray:
-    """(R,M) -> (2,M): percentiles, without what is NaN."""
-    return pd.DataFrame(drawn).quantile([(1 - level) / 2, (1 + level) / 2]).to_numpy()
+def percentiles(drawn: np.ndarray, level: float = 0.95) -> np.ndarray:
+    """(R,...) -> (2,...): the ends of the interval that holds the part `level` of what is not NaN."""
+    flat = pd.DataFrame(drawn.reshape(len(drawn), -1))
+    return flat.quantile([(1 - level) / 2, (1 + level) / 2]).to_numpy().reshape(2, *drawn.shape[1:])

@@ -6,33 +6,17 @@ from math import floor
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
+from torch import Tensor
 
-from ..maps import CamModel, resize
-from ..probes import batches
-from ..statistics import Annotated
+from ..maps import resize
 
 
-def activation_thresholds(model: CamModel | nn.Module, images: Tensor | Dataset, quantile=0.005, batch=64) -> Tensor:
-    """(K,): what each unit exceeds at a share `quantile` of all places of all pictures, at most; exact.
-
-    images: a tensor or Dataset, see `probes.batches`. One pass that keeps the highest values only.
-    """
+def activation_thresholds(features: Tensor, quantile: float = 0.005) -> Tensor:
+    """What each unit exceeds at a share `quantile` of all places of all pictures, at most: (N,K,h,w) -> (K,)."""
     if not 0 < quantile < 1:
         raise ValueError(f"quantile is a share of all places, between 0 and 1, got {quantile}")
-    cams, best = model if isinstance(model, CamModel) else CamModel(model), None
-    device = next(cams.model.parameters(), torch.empty(0)).device
-    for part in tqdm(batches(images, batch), total=-(-len(images) // batch), leave=False):
-        features = cams(part.to(device)).features.float()
-        keep = floor(quantile * len(images) * features[0, 0].numel() + 1e-9) + 1
-        values = features.transpose(0, 1).flatten(1)
-        values = values if best is None else torch.cat((best, values), 1)
-        best = values.topk(min(keep, values.shape[1]), 1).values
-    if best is None:
-        raise ValueError("there are no pictures")
-    return best[:, -1]
+    values = features.transpose(0, 1).flatten(1)  # (K,N·h·w)
+    return values.topk(floor(quantile * values.shape[1] + 1e-9) + 1, dim=1).values[:, -1]
 
 
 class Dissection:
@@ -48,8 +32,8 @@ class Dissection:
         self.active, self.concept = torch.zeros(len(thresholds)).double(), torch.zeros(len(self.names) + 1).double()
 
     def update(self, features: Tensor, layers: Tensor) -> Dissection:
-        """features (N,K,h,w); layers long (N,L,H,W): the concept at each pixel, an index into names or -1, in each of
-        L layers (objects, parts), none of which holds a concept of another."""
+        """features (N,K,h,w); layers int64 (N,L,H,W): the concept at each pixel, an index into names or -1, in each of
+        L layers (objects, parts); every concept belongs to one layer only."""
         for maps, kinds in zip(features, layers, strict=True):  # one by one: at full size they take much memory
             active = resize(maps[None].float().cpu(), kinds.shape[1:])[0] > self.thresholds[:, None, None]
             active = active.flatten(1).T.double()
@@ -63,8 +47,9 @@ class Dissection:
         """Add the pictures of another one. Raises ValueError if its thresholds or names differ."""
         if self.names != other.names or not torch.equal(self.thresholds, other.thresholds):
             raise ValueError("cannot merge: the thresholds or the names of the concepts differ")
-        for name in ("both", "active", "concept"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.both = self.both + other.both
+        self.active = self.active + other.active
+        self.concept = self.concept + other.concept
         return self
 
     @property
@@ -83,14 +68,3 @@ class Dissection:
         """How many different concepts have a unit of their own."""
         found = self.best(bar)
         return found.loc[found["detector"], "concept"].nunique()
-
-
-def dissect(model: CamModel | nn.Module, data, quantile=0.005, parts=True, prepare=None, batch=64) -> Dissection:
-    """Dissect the features that enter the pooling, in two passes. data: the world's, or ADE20K, see `Annotated`."""
-    cams = model if isinstance(model, CamModel) else CamModel(model)
-    pictures = Annotated(data, None, prepare, parts)
-    found = Dissection(activation_thresholds(cams, pictures, quantile, batch), pictures.names)
-    device = next(cams.model.parameters(), torch.empty(0)).device
-    for images, layers, _, _ in tqdm(DataLoader(pictures, batch), leave=False):
-        found.update(cams(images.to(device)).features, layers)
-    return found

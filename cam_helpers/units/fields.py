@@ -4,132 +4,126 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from copy import deepcopy
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from ..maps import CamModel, NotCamCompatible
+from ..occlusion import hidden, mean_over_windows, window_corners
 
 
-class _Any(Tensor):
-    """Numbers that a network's first layer need not check."""
+class _Unchecked(Tensor):
+    """Pictures whose range the course's networks do not check, so that they may hold NaN."""
 
 
 def theoretical_field(
-    model: CamModel | nn.Module, size: tuple[int, int], place: tuple[int, int] | None = None, unit: int | None = None
+    model: CamModel | nn.Module, size: tuple[int, int], place: tuple[int, int] | None = None
 ) -> tuple[int, int, int, int]:
     """The pixels that can change the features at one place: a box (x1, y1, x2, y2), x2 and y2 exclusive.
 
-    size (H,W) of the picture; place: row and column among the features (None: the middle one); unit: None takes all.
-    Found by looking how far NaN, which no layer can undo, spreads through a copy of the network in double precision:
-    right for every architecture, padding and branches included. A box that ends at the border is cut off there.
+    size (H,W) of the picture; place: row and column among the features (None: the middle one). Found by looking how far
+    NaN, which no layer can undo, spreads through a copy of the network in double precision: right for every
+    architecture, padding and branches included. A box that ends at the border is cut off there.
     """
     cams = CamModel(deepcopy(model.model if isinstance(model, CamModel) else model).cpu().double().eval())
-    units = slice(None) if unit is None else unit
 
     def features(picture: Tensor) -> Tensor:
-        return cams(picture.as_subclass(_Any)).features.as_subclass(Tensor)[0, units]
+        return cams(picture.as_subclass(_Unchecked)).features.as_subclass(Tensor)[0]
 
-    shape = features(torch.zeros(1, 3, *size, dtype=torch.double)).shape[-2:]
-    row, column = place or (shape[0] // 2, shape[1] // 2)
+    rows, columns = features(torch.zeros(1, 3, *size, dtype=torch.double)).shape[-2:]
+    row, column = place or (rows // 2, columns // 2)
 
     def first(axis: int, backwards: bool) -> int:
+        """How many rows (or columns) from one side do not reach the place."""
+
         def reached(i: int) -> bool:
             picture = torch.zeros(1, 3, *size, dtype=torch.double)
             start = size[axis] - 1 - i if backwards else 0
             picture.narrow(2 + axis, start, i + 1).fill_(torch.nan)
-            return bool(features(picture)[..., row, column].isnan().any())
+            return bool(features(picture)[:, row, column].isnan().any())
 
         return bisect_left(range(size[axis]), True, key=reached)
 
     return first(1, False), first(0, False), size[1] - first(1, True), size[0] - first(0, True)
 
 
-class Field(NamedTuple):
-    """map (H,W): mean change of the activation when a window hides the pixel; the unit's place is in the middle.
-    side: of the square as large as what is above the threshold. box: the theoretical field of a place in the middle."""
-
-    map: Tensor
-    side: float
-    box: tuple[int, int, int, int]
-
-
 def receptive_field(
-    model: CamModel | nn.Module, images: Tensor, unit: int, window=11, stride=3, threshold=0.5, batch=256, box=None
-) -> Field:
+    model: CamModel | nn.Module, images: Tensor, unit: int, window=11, stride=3, batch=256, box=None
+) -> Tensor:
     """The field a unit really has, from the pictures that excite it most: a small window hides one spot after another.
 
-    images (N,3,H,W): the unit's top pictures, as the network takes them. The window, in the picture's mean colour,
-    moves over each; |change| at the place of the unit's maximum is kept, as a mean over the windows on a pixel; the
-    maps are shifted so that this place is in the middle, and averaged. threshold: 0.5 of the maximum finds just the
-    square when the unit is the mean over a square. box: `theoretical_field(model, (H, W))`, if it is known already.
-
+    The window, in the picture's mean colour, moves over each picture; |change| at the place of the unit's maximum is
+    kept, as a mean over the windows on a pixel; the maps are shifted so that this place is in the middle, and averaged.
     Only windows that touch the theoretical field are tried, on the part of the picture that the place can see: the
-    others change nothing. Raises ValueError for windows that do not fit. Zhou et al., ICLR 2015, section 3.2.
+    others change nothing. Zhou et al., ICLR 2015, section 3.2.
+
+    Args:
+        model: a CamModel, or a network that it can wrap
+        images: (N,3,H,W), the unit's top pictures, as the network takes them
+        unit: which channel of the features
+        window, stride: of the hiding square, in pixels
+        batch: windows in one forward pass
+        box: `theoretical_field(model, (H, W))`, if it is known already
+
+    Returns:
+        (H,W), mean change of the activation when a window hides the pixel; the unit's place is in the middle
+
+    Raises:
+        ValueError: windows that do not fit
     """
     size = tuple(images.shape[2:])
-    if not 0 < stride <= window <= min(size):
-        raise ValueError(f"stride ≤ window ≤ side of the picture, got {stride}, {window}, {size}")
+    corners = window_corners(size, window, stride)
     cams = model if isinstance(model, CamModel) else CamModel(model)
     box = theoretical_field(cams, size) if box is None else tuple(box)
     features = cams(images).features[:, unit].float()
-    grid = features.shape[1:]
-    steps = [side // places for side, places in zip(size, grid, strict=True)]
-    reach = [  # of a place, from its first pixel; all of the picture where it is cut off or the places do not fit
-        (low - (places // 2) * step, high - (places // 2) * step)
-        if low > 0 and high < side and side % places == 0
-        else (-side, side)
-        for low, high, side, places, step in zip((box[1], box[0]), (box[3], box[2]), size, grid, steps, strict=True)
-    ]
-    total, counts = torch.zeros(2, 2 * size[0], 2 * size[1], dtype=torch.double)
+    total, count = torch.zeros(2, 2 * size[0], 2 * size[1], dtype=torch.double)
     for image, heat in zip(tqdm(images, leave=False, disable=len(images) < 2), features, strict=True):
-        at = divmod(int(heat.argmax()), grid[1])
-        places = list(zip(at, steps, reach, size, strict=True))
-        seen = [(max(0, p * step + a), min(side, p * step + b)) for p, step, (a, b), side in places]
-        change, covered = _hide(cams, image, unit, at, heat[at], seen, steps, window, stride, batch)
-        middle = [p * step + (a + b) // 2 for p, step, (a, b), _ in places]
-        y, x = size[0] - middle[0], size[1] - middle[1]
-        total[y : y + size[0], x : x + size[1]] += change
-        counts[y : y + size[0], x : x + size[1]] += covered
+        place = divmod(int(heat.argmax()), heat.shape[1])
+        rows = _seen(place[0], heat.shape[0], size[0], box[1], box[3])
+        columns = _seen(place[1], heat.shape[1], size[1], box[0], box[2])
+        # The change with each window; those that do not touch the field change nothing
+        low, high = torch.tensor([rows[:2], columns[:2]]).T
+        touching = ((corners < high) & (corners + window > low)).all(1)
+        part, cut, at = _visible(cams, image, heat, unit, place, (rows, columns))
+        paint = image.float().mean((1, 2), keepdim=True).to(image.dtype)
+        changes = torch.zeros(1, len(corners))
+        near = corners[touching] - torch.tensor(cut)
+        found = []
+        for chunk in near.split(batch):
+            pictures = torch.cat([hidden(part[None], corner, window, paint) for corner in chunk])
+            found.append((cams(pictures).features[:, unit, at[0], at[1]].float() - heat[place]).abs().cpu())
+        changes[0, touching] = torch.cat(found)
+        # Shifted: the place in the middle of a picture twice as large
+        y, x = size[0] - rows[2], size[1] - columns[2]
+        total[y : y + size[0], x : x + size[1]] += mean_over_windows(changes, corners, window, size)[0]
+        count[y : y + size[0], x : x + size[1]] += 1
     y, x = size[0] // 2, size[1] // 2
-    found = (total / counts.clamp_min(1))[y : y + size[0], x : x + size[1]].float()
-    above = (found > threshold * found.max()).sum().item()
-    return Field(found, above**0.5, box)
+    return (total / count.clamp_min(1))[y : y + size[0], x : x + size[1]].float()
 
 
-def _hide(cams, image, unit, at, clean, seen, steps, window, stride, batch) -> tuple[Tensor, Tensor]:
-    """-> (H,W) change, mean over the windows on each pixel, and where there was a window."""
-    size = tuple(image.shape[1:])
-    fill = image.float().mean((1, 2), keepdim=True).to(image.dtype)
-    corners = [torch.arange(0, side - window + 1, stride) for side in size]
-    tried = [(c < high) & (c + window > low) for c, (low, high) in zip(corners, seen, strict=True)]
-    cut = [(low // s * s, min(side, -(-high // s) * s)) for (low, high), s, side in zip(seen, steps, size, strict=True)]
-    part = image[:, cut[0][0] : cut[0][1], cut[1][0] : cut[1][1]]
-    row, column = (p - low // s for p, (low, _), s in zip(at, cut, steps, strict=True))
+def _seen(place: int, places: int, side: int, low: int, high: int) -> tuple[int, int, int]:
+    """-> along one axis: the first pixel that the place can see, the end of those, and the pixel in the middle of them.
+
+    low, high: of the middle place. It is all of the picture where that field is cut off, or the places do not fit.
+    """
+    step = side // places
+    if low == 0 or high == side or side % places:
+        return 0, side, place * step
+    shift = (place - places // 2) * step
+    return max(0, low + shift), min(side, high + shift), (low + high) // 2 + shift
+
+
+def _visible(
+    cams: CamModel, image: Tensor, heat: Tensor, unit: int, place: tuple[int, int], seen
+) -> tuple[Tensor, tuple[int, int], tuple[int, int]]:
+    """-> the part of the picture that the place can see, cut at whole places; its upper left; the place in it."""
+    steps = [side // places for side, places in zip(image.shape[1:], heat.shape, strict=True)]
+    top, left = (low // step * step for (low, *_), step in zip(seen, steps, strict=True))
+    bottom, right = (-(-high // step) * step for (_, high, _), step in zip(seen, steps, strict=True))
+    part, at = image[:, top:bottom, left:right], (place[0] - top // steps[0], place[1] - left // steps[1])
     try:
-        same = torch.isclose(cams(part[None]).features[0, unit, row, column].float(), clean, rtol=1e-3, atol=1e-5)
+        same = torch.isclose(cams(part[None]).features[0, unit][at].float(), heat[place], rtol=1e-3, atol=1e-5)
     except NotCamCompatible:  # a pooling of fixed size
         same = False
-    if not same:
-        part, cut, (row, column) = image, [(0, size[0]), (0, size[1])], at
-    inside = [
-        (torch.arange(*edges) >= c[:, None]) & (torch.arange(*edges) < c[:, None] + window)
-        for c, edges in zip((c[t] for c, t in zip(corners, tried, strict=True)), cut, strict=True)
-    ]
-    pairs = torch.cartesian_prod(*(torch.arange(len(i)) for i in inside))
-    changes = []
-    for rows, columns in zip(*(p.split(batch) for p in pairs.T), strict=True):
-        hidden = (inside[0][rows][:, :, None] & inside[1][columns][:, None]).to(image.device)
-        activations = cams(torch.where(hidden[:, None], fill, part)).features[:, unit, row, column]
-        changes.append((activations.float() - clean).abs().cpu())
-    values = torch.zeros(len(corners[0]), len(corners[1]))
-    values[tried[0][:, None] & tried[1]] = torch.cat(changes)
-    square = torch.ones(1, 1, window, window)
-    change, number = (
-        F.conv_transpose2d(v[None, None], square, stride=stride)[0, 0] for v in (values, torch.ones_like(values))
-    )
-    edge = (0, size[1] - change.shape[1], 0, size[0] - change.shape[0])
-    return F.pad(change / number.clamp_min(1), edge), F.pad((number > 0).float(), edge)
+    return (part, (top, left), at) if same else (image, (0, 0), place)

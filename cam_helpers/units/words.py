@@ -1,4 +1,4 @@
-"""Units as words: which of them say a class, how few are enough, what one is worth."""
+"""Units as words: which of them speak for a class, how few are enough, how much depends on one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 def rank_units(weight: Tensor, features: Tensor | None = None, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """-> (values (C,K), units (C,K)): for each class its units, the most telling first.
+    """-> (values (C,K), units (C,K)): for each class its units, the most important first.
 
     weight (C,K): by w_k^c, as the paper. With features (N,K), see `gap_features`, and labels (N,): by w_k^c·F^k, F^k
     the mean over the class's own pictures: what the unit adds to the score. Zhou et al., section 5.
@@ -26,10 +26,17 @@ def rank_units(weight: Tensor, features: Tensor | None = None, labels: Tensor | 
 def bag_of_words(
     features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | None, units: Tensor, counts: Sequence[int]
 ) -> Tensor:
-    """What is still right when each class listens to its first m units only: bool (len(counts),N), m = counts[i].
+    """Which pictures are still classified correctly when each class uses only its first m units.
 
-    features (N,K), labels (N,); units (C,K): the order of the units, from `rank_units` on other pictures. With m = K
-    it is the classifier itself. `scores.interval(hits[i])` gives the accuracy's interval.
+    Args:
+        features: (N,K), see `gap_features`
+        labels: (N,)
+        weight, bias: (C,K) and (C,) or None, of the classifier
+        units: (C,K), the order of the units, from `rank_units` on other pictures
+        counts: the numbers m; with m = K it is the classifier itself
+
+    Returns:
+        bool (len(counts),N); `scores.interval(hits[i])` gives the accuracy's interval
     """
     found = []
     for m in counts:
@@ -39,10 +46,16 @@ def bag_of_words(
 
 
 def switch_off(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | None = None, batch=256) -> Tensor:
-    """(C,K): the share of the class's pictures that are wrong without unit k, minus those that are wrong with it.
+    """How many more of a class's pictures are wrong without unit k: (C,K), as a share of the class's pictures.
 
     Switching a unit off takes w_k^c·F^k from every class score, so no forward pass is needed: all units at once, in one
-    product. features (N,K), labels (N,). A class without pictures gives NaN.
+    product.
+
+    Args:
+        features: (N,K), see `gap_features`
+        labels: (N,); a class without pictures gives NaN
+        weight, bias: (C,K) and (C,) or None, of the classifier
+        batch: pictures at a time
     """
     lost = torch.zeros_like(weight)
     for x, y in zip(features.split(batch), labels.split(batch), strict=True):
