@@ -7,12 +7,10 @@ import os
 
 import nbformat
 import pytest
-from conftest import ROOT
+from grader import course as courses
+from grader import isolation, runner
 
-from cam_helpers.grading import course as courses
-from cam_helpers.grading import isolation, runner
-
-COURSE = ROOT / "notebooks" / "assignments"
+COURSE = courses.ASSIGNMENTS
 SHORT = ("pooling_and_maps", "boxes_and_scores", "discover_a_pattern")  # 30 s a submission; those that train take 180
 pytestmark = pytest.mark.slow
 

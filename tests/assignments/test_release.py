@@ -16,10 +16,9 @@ import nbformat
 import pytest
 import tiny_course as tiny
 from conftest import ROOT
+from grader import course as courses
+from grader.release import release
 from nbformat.v4 import new_notebook
-
-from cam_helpers.grading import course as courses
-from cam_helpers.grading.release import release
 
 pytestmark = pytest.mark.slow
 COURSE = ROOT / "notebooks" / "assignments"

@@ -1,5 +1,7 @@
-"""The lecturer's side of the assignments: nbgrader gives the marks, this runs it on a folder of submissions.
+"""Grading for the lecturer: nbgrader gives the marks, this package runs it on a folder of submissions.
 
-python -m cam_helpers.grading SUBMISSIONS --course notebooks/assignments
-python -m cam_helpers.grading.release --course notebooks/assignments --out dist/assignments.zip
+    python notebooks/assignments/grader grade SUBMISSIONS
+    python notebooks/assignments/grader release
+
+Both commands work from any folder. Students' code runs isolated (Linux, bubblewrap); a release can be made anywhere.
 """

@@ -1,30 +1,44 @@
-"""An nbgrader course with this year's seeds in it: what students get, and a gradebook that knows the cells."""
+"""The course as nbgrader needs it: this year's seeds, the released notebooks, and a gradebook that knows the cells."""
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import logging
 import os
 import re
+import shutil
 import sys
-from importlib.metadata import version
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 
-from .files import place, write
-
-PACKAGE = Path(__file__).resolve().parents[1]
+ASSIGNMENTS = Path(__file__).resolve().parents[1]
+ROOT = ASSIGNMENTS.parents[1]
+PACKAGES = {
+    "cam_helpers": ROOT / "cam_helpers",
+    "drawn_world": ROOT / "data" / "drawn_world",
+}  # students' code sees both
+COMPUTED = {"__pycache__", "cache"}  # folders
 HIDDEN = re.compile(r"^[^\n]*BEGIN HIDDEN TESTS.*?END HIDDEN TESTS[^\n]*\n?", flags=re.S | re.M)
 SEED = re.compile(r"""int\(\s*os\.(?:environ\.get|getenv)\(\s*["'](CAM_\w+_SEED)["']\s*,\s*["']?(\d+)["']?\s*\)\s*\)""")
 
 
 def assignments(course: Path) -> list[str]:
+    """Names of all assignments: the folders in source/ that hold a notebook of the same name."""
     return sorted(p.stem for p in course.glob("source/*/*.ipynb") if p.stem == p.parent.name)
 
 
+def package_files(package: str) -> list[Path]:
+    """Code and data of one of the course's packages, without what was computed from them."""
+    folder = PACKAGES[package]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    return [path for path in files if not COMPUTED & set(path.relative_to(folder).parts)]
+
+
 def source(course: Path, name: str) -> nbformat.NotebookNode:
-    """The instructor's notebook; `int(os.environ.get("CAM_…_SEED", "46"))` has become the number of this year."""
+    """The instructor's notebook with this year's seeds: `int(os.environ.get("CAM_…_SEED", "46"))` becomes a number."""
     notebook = nbformat.read(course / "source" / name / f"{name}.ipynb", as_version=4)
     for cell in notebook.cells:
         cell.source = SEED.sub(lambda found: str(int(os.environ.get(found[1], found[2]))), cell.source)
@@ -34,7 +48,7 @@ def source(course: Path, name: str) -> nbformat.NotebookNode:
 
 
 def configuration(course: Path, root: Path):
-    """The course's nbgrader_config.py, for the folder `root`."""
+    """The settings of the course's nbgrader_config.py, for working in the folder `root`."""
     from traitlets.config import PyFileConfigLoader
 
     config = PyFileConfigLoader("nbgrader_config.py", str(course)).load_config()
@@ -47,50 +61,59 @@ def convert(converter, config, assignment: str, student: str = "*") -> None:
     """Run one of nbgrader's converters on one assignment. Raises NbGraderException."""
     from nbgrader.coursedir import CourseDirectory
 
-    beside = os.path.dirname(sys.executable)  # nbgrader starts `alembic` by its name
-    if beside not in os.environ.get("PATH", "").split(os.pathsep):
-        os.environ["PATH"] = os.pathsep.join([beside, os.environ.get("PATH", os.defpath)])
     logging.getLogger("traitlets").setLevel(logging.ERROR)
     folder = CourseDirectory(config=config)
     folder.assignment_id, folder.student_id = assignment, student
     converter(coursedir=folder, config=config, force=True).start()
 
 
-def fingerprint(course: Path, name: str) -> str:
-    """Changes when a mark could: with the source notebook, the seeds, the course's code and data, or nbgrader."""
-    data = Path(os.environ.get("CAM_DATA") or PACKAGE.parent / "data")
-    whole = hashlib.sha256(f"{nbformat.writes(source(course, name))} {version('nbgrader')}".encode())
-    files = [course / "nbgrader_config.py", *PACKAGE.rglob("*.py"), *data.glob("world/**/*")]
-    files += data.glob("checkpoints/*")
-    for path in sorted(p for p in files if p.is_file()):
-        whole.update(path.name.encode() + path.read_bytes())
-    return whole.hexdigest()
-
-
-def prepare(course: Path, name: str, folder: Path, gradebook: bool = True) -> Path:
-    """Build `folder`: source/, release/ without solutions and hidden tests, gradebook.db. Kept when it is there."""
+def prepare(course: Path, name: str, folder: Path) -> Path:
+    """Build `folder` unless it exists: in its release/, the notebook for students."""
     if not folder.is_dir():
         from nbgrader.converters import GenerateAssignment
 
-        with place(folder) as new:
-            new = new.resolve()
-            write(new / "source" / name / f"{name}.ipynb", nbformat.writes(source(course, name)))
-            config = configuration(course, new)
-            if not gradebook:
-                config.GenerateAssignment.no_database, config.SaveCells.enabled = True, False
+        with replacing_folder(folder) as new:
+            notebook = new / "source" / name / f"{name}.ipynb"
+            notebook.parent.mkdir(parents=True)
+            nbformat.write(source(course, name), notebook)
+            config = configuration(course, new.resolve())
+            config.GenerateAssignment.no_database, config.SaveCells.enabled = True, False
             convert(GenerateAssignment, config, name)
     return folder
 
 
-def register(course: Path, name: str, folder: Path) -> None:
-    """Make the course's own gradebook know the cells of an assignment; marks that are there stay."""
-    from nbgrader.converters import GenerateAssignment
-    from nbgrader.converters.base import NbGraderException
+def register(course: Path, name: str, book: Path) -> None:
+    """Make a gradebook know the cells of an assignment; marks that it holds stay. `book`: a file, made if need be.
 
-    config = configuration(course, folder)
-    config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
+    Raises RuntimeError if there are submissions of this assignment with other cells.
+    """
+    from nbgrader.api import Gradebook
+    from nbgrader.preprocessors import ClearSolutions, ComputeChecksums, SaveCells
+
+    scripts = os.path.dirname(sys.executable)  # a new gradebook starts `alembic` by its name
+    os.environ["PATH"] = os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)])
+    config = configuration(course, book.parent)
+    with Gradebook(f"sqlite:///{book}", config.CourseDirectory.course_id) as gradebook:
+        gradebook.update_or_create_assignment(name)
+    cells = source(course, name)
+    resources = {"nbgrader": {"assignment": name, "notebook": name, "db_url": f"sqlite:///{book}"}}
     try:
-        convert(GenerateAssignment, config, name)
-    except NbGraderException as error:
-        words = f"{name} has other cells than when it was graded before: move {course / 'gradebook.db'} away, and grade"
-        raise RuntimeError(f"{words} again. Marks given by hand are in it.") from error
+        for step in (ClearSolutions, ComputeChecksums, SaveCells):
+            step(config=config).preprocess(cells, resources)
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"{name} has other cells than when it was graded before. Move {book} away (it holds the marks that were "
+            "given by hand), and grade again."
+        ) from error
+
+
+@contextlib.contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new folder that takes the name `folder`, and replaces an older one, when the block has ended well."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as temporary:
+        new = Path(temporary, folder.name)
+        new.mkdir()
+        yield new
+        shutil.rmtree(folder, ignore_errors=True)
+        new.rename(folder)
