@@ -2,7 +2,6 @@
 
 import os
 import socket
-import sys
 from pathlib import Path
 
 import matplotlib
@@ -13,7 +12,6 @@ matplotlib.use("Agg")
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT / "notebooks" / "assignments"))  # of the grader
 
 
 def pytest_collection_modifyitems(items):

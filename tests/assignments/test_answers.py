@@ -12,9 +12,10 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from nbgrader.preprocessors import CheckCellMetadata, ClearHiddenTests, ClearSolutions
+
 from grader import course as courses
 from grader import isolation
-from nbgrader.preprocessors import CheckCellMetadata, ClearHiddenTests, ClearSolutions
 
 SOURCE = courses.ASSIGNMENTS / "source"
 NAMES = courses.assignments(courses.ASSIGNMENTS)

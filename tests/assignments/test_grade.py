@@ -22,9 +22,10 @@ import nbformat
 import psutil
 import pytest
 import tiny_course as tiny
+from nbformat.v4 import new_code_cell, new_notebook
+
 from grader import course as courses
 from grader import isolation, runner, submissions
-from nbformat.v4 import new_code_cell, new_notebook
 
 pytestmark = pytest.mark.slow
 TOKEN = f"9876{os.getpid()}"  # seconds that something of ours sleeps: how it is found among all processes

@@ -7,6 +7,7 @@ import os
 
 import nbformat
 import pytest
+
 from grader import course as courses
 from grader import isolation, runner
 

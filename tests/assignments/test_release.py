@@ -17,9 +17,10 @@ import nbformat
 import pytest
 import tiny_course as tiny
 from conftest import ROOT
+from nbformat.v4 import new_notebook
+
 from grader import course as courses
 from grader.release import release
-from nbformat.v4 import new_notebook
 
 pytestmark = pytest.mark.slow
 COURSE = ROOT / "notebooks" / "assignments"
@@ -125,12 +126,11 @@ def test_what_is_released(archive):
     files = everything(archive)
     names = {name.partition("/")[2] for name in files}
     assert {"README.md", "LICENSE", "pyproject.toml", "environment.yml", "cam_helpers/maps.py"} <= names
-    assert {f"assignments/{n}/{n}.ipynb" for n in courses.assignments(COURSE)} == {
-        n for n in names if n.endswith(".ipynb")
-    }
-    assert not [
-        name for name in names if re.search(r"source|gradebook|grading|tests|\.git|\.pyc|__pycache__|/cache/", name)
-    ]
+    assert {f"data/drawn_world/{name}" for name in ("tasks.py", "recipes/objects.yaml", "sprites/apple-1.svg")} <= names
+    notebooks = {name for name in names if name.endswith(".ipynb")}
+    assert notebooks == {f"assignments/{name}/{name}.ipynb" for name in courses.assignments(COURSE)}
+    private = re.compile(r"source|gradebook|grader|answers|tests|\.git|\.pyc|__pycache__|/cache/")
+    assert [name for name in names if private.search(name)] == []
     for name, text in files.items():
         if name.endswith((".py", ".toml")):
             assert text == (ROOT / name.partition("/")[2]).read_text()

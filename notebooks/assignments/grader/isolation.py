@@ -78,7 +78,7 @@ def write_kernelspec(folder: Path, runtime: Path, memory: int, isolated: bool) -
 
 
 def environment() -> dict[str, str]:
-    """Variables of the kernel: where the course's packages are, one thread, no GPU, no network."""
+    """Variables of the kernel: the course's packages and their own data, one thread, no GPU, no network."""
     return {
         "PYTHONPATH": os.pathsep.join(str(package.parent) for package in PACKAGES.values()),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -86,6 +86,7 @@ def environment() -> dict[str, str]:
         "CUDA_VISIBLE_DEVICES": "",
         "CAM_OFFLINE": "1",
         "CAM_CACHE": "/tmp/cam_cache",
+        "CAM_DATA": "",
     }
 
 
