@@ -22,10 +22,11 @@ import nbformat
 import psutil
 import pytest
 import tiny_course as tiny
+from filelock import FileLock
 from nbformat.v4 import new_code_cell, new_notebook
 
+from grader import commands, isolation, runner, submissions
 from grader import course as courses
-from grader import isolation, runner, submissions
 
 pytestmark = pytest.mark.slow
 TOKEN = f"9876{os.getpid()}"  # seconds that something of ours sleeps: how it is found among all processes
@@ -409,3 +410,11 @@ def test_without_bubblewrap_it_refuses_or_is_told_to_go_without(released, tmp_pa
         runner.grade(folder, course)
     table = runner.grade(folder, course, isolated=False)
     assert rows(table)["anna"]["points"] == "6.0"
+
+
+def test_two_calls_do_not_grade_one_course_at_the_same_time(tmp_path, capsys):
+    course = tiny.make(tmp_path / "course")
+    (course / "grading").mkdir()
+    with FileLock(course / "grading" / "lock"), pytest.raises(SystemExit) as ended:
+        commands.main(["grade", str(tmp_path), "--course", str(course), "--no-isolation"])
+    assert ended.value.code == 1 and "another call is grading" in capsys.readouterr().err

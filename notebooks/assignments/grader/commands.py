@@ -1,12 +1,12 @@
 """The two commands of the lecturer: grade a folder of submissions, and write the students' archive."""
 
-from __future__ import annotations
-
 import argparse
 import csv
 import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+
+from filelock import Timeout
 
 from .course import ASSIGNMENTS, ROOT
 from .release import release
@@ -31,22 +31,23 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--course", type=Path, default=ASSIGNMENTS, help="folder with nbgrader_config.py")
     given = parser.parse_args(arguments)
     try:
-        return _release(given) if given.command == "release" else _grade(given)
+        if given.command == "release":
+            names = release(given.course.resolve(), given.out)
+            print(f"{given.out}: {len(names)} files, {given.out.stat().st_size / 1e6:.1f} MB")
+        else:
+            _grade(given)
+        return 0
     except PackageNotFoundError as error:
         parser.exit(1, f"{error.name} is missing: pip install -e '.[grade]'\n")
+    except Timeout:
+        parser.exit(1, "another call is grading this course: wait until it has ended\n")
     except (RuntimeError, ValueError) as error:
         parser.exit(1, f"{error}\n")
     except KeyboardInterrupt:
         parser.exit(130, "Stopped. The same command continues from here.\n")
 
 
-def _release(given: argparse.Namespace) -> int:
-    names = release(given.course.resolve(), given.out)
-    print(f"{given.out}: {len(names)} files, {given.out.stat().st_size / 1e6:.1f} MB")
-    return 0
-
-
-def _grade(given: argparse.Namespace) -> int:
+def _grade(given: argparse.Namespace) -> None:
     if not given.submissions.is_dir():
         raise ValueError(f"there is no folder {given.submissions}")
     if given.no_isolation:
@@ -59,4 +60,3 @@ def _grade(given: argparse.Namespace) -> int:
         points = f"{row['points']} of {row['of']}" if row["points"] else "no mark"
         print(f"{row['student']:20} {row['assignment']:20} {points:14} {row['reason'] or row['notes']}")
     print(f"{len(rows)} rows in {table}; feedback in {table.parent / 'feedback'}")
-    return 0

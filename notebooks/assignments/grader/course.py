@@ -1,7 +1,5 @@
 """The course as nbgrader needs it: this year's seeds, the released notebooks, and a gradebook that knows the cells."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -20,6 +18,7 @@ PACKAGES = {
     "cam_helpers": ROOT / "cam_helpers",
     "drawn_world": ROOT / "data" / "drawn_world",
 }  # students' code sees both
+PYTHONPATH = os.pathsep.join(str(package.parent) for package in PACKAGES.values())
 COMPUTED = {"__pycache__", "cache"}  # folders
 HIDDEN = re.compile(r"^[^\n]*BEGIN HIDDEN TESTS.*?END HIDDEN TESTS[^\n]*\n?", flags=re.S | re.M)
 SEED = re.compile(r"""int\(\s*os\.(?:environ\.get|getenv)\(\s*["'](CAM_\w+_SEED)["']\s*,\s*["']?(\d+)["']?\s*\)\s*\)""")
@@ -101,10 +100,8 @@ def register(course: Path, name: str, book: Path) -> None:
         for step in (ClearSolutions, ComputeChecksums, SaveCells):
             step(config=config).preprocess(cells, resources)
     except RuntimeError as error:
-        raise RuntimeError(
-            f"{name} has other cells than when it was graded before. Move {book} away (it holds the marks that were "
-            "given by hand), and grade again."
-        ) from error
+        problem = f"{name} has other cells than when it was graded before"
+        raise RuntimeError(f"{problem}: move {book} away (marks given by hand are in it), and grade again") from error
 
 
 @contextlib.contextmanager

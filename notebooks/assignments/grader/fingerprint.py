@@ -4,8 +4,6 @@ A fingerprint covers the submission, the instructor's notebook with this year's 
 the modules here that run a notebook, and what its cells import of the course's packages, directly or through others.
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import functools
@@ -29,15 +27,13 @@ def of_release(course: Path, name: str) -> str:
 
 def of_mark(course: Path, submission, *settings) -> str:
     """Changes with all that a submission's mark depends on; `settings`: what else it depends on (limits)."""
-    files = {Path(__file__).with_name(f"{module}.py") for module in RUNNING}
+    running = [Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8") for module in RUNNING]
     cells = [*submission.notebook.cells, *source(course, submission.assignment).cells]
-    files |= imported_files(_imports([cell.source for cell in cells if cell.cell_type == "code"]))
-    contents = [f"{path} {_file_digest(path, path.stat().st_mtime_ns)}" for path in sorted(files)]
+    imported = of_imports(_imports([cell.source for cell in cells if cell.cell_type == "code"]))
     release = of_release(course, submission.assignment)
-    return _digest(release, nbformat.writes(submission.notebook), *contents, *map(str, settings))
+    return _digest(release, nbformat.writes(submission.notebook), *running, imported, *map(str, settings))
 
 
-@functools.cache
 def imported_files(statements: str) -> set[Path]:
     """Files of the course's packages that import statements load, directly or through other modules.
 
@@ -52,6 +48,13 @@ def imported_files(statements: str) -> set[Path]:
     return files
 
 
+@functools.cache  # for all submissions of a call: they import the same
+def of_imports(statements: str) -> str:
+    """Changes with the files that `imported_files` finds."""
+    files = sorted(imported_files(statements))
+    return _digest(*(f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files))
+
+
 def _imports(cells: list[str]) -> str:
     """The import statements of code cells, each once. A cell that is no Python cannot run, and imports nothing."""
     found = set()
@@ -63,11 +66,6 @@ def _imports(cells: list[str]) -> str:
                 if isinstance(node, (ast.Import, ast.ImportFrom)) and not relative:
                     found.add(ast.unparse(node))
     return "\n".join(sorted(found))
-
-
-@functools.cache
-def _file_digest(path: Path, changed: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _digest(*parts: str) -> str:

@@ -4,8 +4,6 @@ bubblewrap gives the kernel no network, read-only files, and temporary folders a
 ends with whoever started it. The notebook, its hidden tests and the gradebook stay outside: cells go in one by one.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -18,7 +16,7 @@ from pathlib import Path
 
 import psutil  # installed with ipykernel
 
-from .course import PACKAGES
+from .course import PACKAGES, PYTHONPATH
 
 SYSTEM_FILES = ["alternatives", "fonts", "group", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime"]
 SYSTEM_FILES += ["mime.types", "passwd"]  # in /etc
@@ -34,14 +32,8 @@ for name, most in (r.RLIMIT_DATA, int(memory)), (r.RLIMIT_NPROC, int(processes))
     most = most if hard < 0 else min(most, hard)
     r.setrlimit(name, (most, most))
 if user := int(user):
-    os.chown(connection, user, user)
-    for top in os.path.dirname(connection), "/tmp", "/dev/shm":  # deepest first
-        inside = []
-        for folder, names, _ in os.walk(top):
-            names[:] = [name for name in names if not os.path.ismount(os.path.join(folder, name))]
-            inside.append(folder)
-        for folder in reversed(inside):
-            os.chown(folder, user, user)
+    for path in connection, os.path.dirname(connection):
+        os.chown(path, user, user)
     os.setgroups([])
     os.setgid(user)
     os.setuid(user)
@@ -80,7 +72,7 @@ def write_kernelspec(folder: Path, runtime: Path, memory: int, isolated: bool) -
 def environment() -> dict[str, str]:
     """Variables of the kernel: the course's packages and their own data, one thread, no GPU, no network."""
     return {
-        "PYTHONPATH": os.pathsep.join(str(package.parent) for package in PACKAGES.values()),
+        "PYTHONPATH": PYTHONPATH,
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
@@ -102,7 +94,8 @@ def _bubblewrap(runtime: Path) -> list[str]:
 
     # the system, read-only
     command += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
-    command += [*size, "--tmpfs", "/tmp", *size, "--tmpfs", "/dev/shm"]
+    for folder in ("/tmp", "/dev/shm"):
+        command += [*size, "--perms", "1777", "--tmpfs", folder]
     for path in map(Path, ("/bin", "/sbin", "/lib", "/lib64", "/lib32")):
         if path.is_symlink():
             command += ["--symlink", os.readlink(path), str(path)]
@@ -113,11 +106,13 @@ def _bubblewrap(runtime: Path) -> list[str]:
             command += ["--perms", "0755", "--dir", str(above)]
         command += ["--ro-bind-try", str(path), str(path)]
 
-    # its own home, and the sockets
+    # a home of its own, and the sockets
+    for folder in ("/tmp/home", "/tmp/home/.cache", "/tmp/home/.cache/matplotlib"):
+        command += ["--perms", "0777", "--dir", folder]
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     for path in caches.glob("matplotlib/fontlist-*.json"):  # without it matplotlib searches for fonts, for seconds
         command += ["--ro-bind", str(path), f"/tmp/home/.cache/matplotlib/{path.name}"]
-    command += ["--dir", "/tmp/home", "--bind", str(runtime), str(runtime), "--chdir", "/tmp", "--clearenv"]
+    command += ["--bind", str(runtime), str(runtime), "--chdir", "/tmp", "--clearenv"]
     command += ["--remount-ro", "/dev", "--remount-ro", "/"]
     home = {"HOME": "/tmp/home", "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
     for name, value in (home | environment()).items():

@@ -1,7 +1,5 @@
 """nbgrader preprocessors of this course: run a notebook with limits, and show in feedback only what may be seen."""
 
-from __future__ import annotations
-
 import zmq
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
@@ -30,7 +28,6 @@ class LimitedExecute(Execute):
 
     def __init__(self, *args, **options):
         super().__init__(*args, **(options | {"kernel_manager_class": Manager}))
-        self.died = ""
         self.cell_size = self.notebook_size = 0
         self.raise_on_iopub_timeout = False  # the reply to a request holds the error too
         self.store_widget_state = False
@@ -39,16 +36,15 @@ class LimitedExecute(Execute):
         if cell.cell_type != "code":
             return cell, resources
         self.cell_size = 0
-        if not self.died:
+        if not self.watch.died:
             try:
                 super().preprocess_cell(cell, resources, index)
             except (DeadKernelError, RuntimeError, zmq.ZMQError) as error:
                 reason = "Python ended" if isinstance(error, DeadKernelError) else type(error).__name__
-                self.died = f"{LimitedExecute.watch.reason or reason} while cell {index + 1} ran"
-                LimitedExecute.watch.kill(self.died)
-        if self.died:
-            cell.outputs = [new_output("error", ename="NotRun", evalue=self.died, traceback=[self.died])]
-            LimitedExecute.watch.died = self.died
+                self.watch.died = f"{self.watch.reason or reason} while cell {index + 1} ran"
+                self.watch.kill(self.watch.died)
+        if died := self.watch.died:
+            cell.outputs = [new_output("error", ename="NotRun", evalue=died, traceback=[died])]
         for output in cell.outputs:
             if output.output_type == "stream":
                 output.name = "stdout"  # nbgrader takes anything on stderr, even a warning, for a failed test

@@ -1,7 +1,5 @@
 """The students' archive: notebooks without solutions and hidden tests, and the packages that they import."""
 
-from __future__ import annotations
-
 import tempfile
 import zipfile
 from pathlib import Path

@@ -1,8 +1,5 @@
 """Grade a folder of submissions: each in a process and folder of its own, marks and feedback merged at the end."""
 
-from __future__ import annotations
-
-import contextlib
 import csv
 import io
 import json
@@ -14,12 +11,12 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nbformat
+from filelock import FileLock
 from tqdm.auto import tqdm
 
 from cam_helpers.files import replacing
@@ -58,16 +55,15 @@ def grade(
         Path: grades.csv
 
     Raises:
-        RuntimeError: code cannot be isolated here, or another call is grading this course
+        RuntimeError: code cannot be isolated here
+        filelock.Timeout: another call is grading this course
     """
-    if isolated and isolation.missing():
-        raise RuntimeError(
-            f"{isolation.missing()}: install it, or run students' code with your own rights: --no-isolation"
-        )
+    if isolated and (problem := isolation.missing()):
+        raise RuntimeError(f"{problem}: install it, or run students' code with your own rights: --no-isolation")
     folder, course = folder.resolve(), course.resolve()
     state = course / "grading"
     state.mkdir(exist_ok=True)
-    with _lock(state / "lock"):
+    with FileLock(state / "lock", timeout=0):  # two runners would grade everything twice
         team = Team(course, state, limits, isolated)
         sources = {n: nbformat.read(p / "release" / n / f"{n}.ipynb", 4) for n, p in team.prepared.items()}
         with tempfile.TemporaryDirectory(dir=state, prefix="unpacked-") as scratch:
@@ -132,8 +128,8 @@ class Team:
         job = {"assignment": name, "course": str(self.course), "runtime": runtime, "isolated": self.isolated}
         with replacing(work / "job.json") as file:
             file.write(json.dumps(job | asdict(self.limits) | {"key": key, "start": time.time()}).encode())
-        paths = [courses.ASSIGNMENTS, *(package.parent for package in courses.PACKAGES.values())]
-        env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "OMP_NUM_THREADS": "1"}
+        path = os.pathsep.join([str(courses.ASSIGNMENTS), courses.PYTHONPATH])
+        env = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         command, seconds = [sys.executable, "-m", "grader.worker", str(work)], self.limits.seconds + 120
         try:
             with open(work / "output.txt", "wb") as output:
@@ -220,17 +216,3 @@ def _result(state: Path, submission: Submission) -> dict:
     """What is known of a submission from this call or an earlier one; empty if nothing is."""
     path = state / "results" / submission.student / submission.assignment / "result.json"
     return json.loads(path.read_text()) if path.is_file() else {}
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Two runners on one course would grade everything twice."""
-    with open(path, "w") as file:
-        if sys.platform != "win32":
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise RuntimeError(f"another call is grading {path.parent.parent.name}") from None
-        yield

@@ -1,7 +1,5 @@
 """What students handed in: who it is from, which assignment it answers, and the notebook that is run in its place."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections import defaultdict
@@ -14,7 +12,7 @@ LARGEST_NOTEBOOK = 100e6  # bytes; a hundred times what an answer needs
 LARGEST_ARCHIVE = 2 * 2**30  # bytes of its content
 MOST_FILES = 50  # notebooks read for one student
 ENDING = re.compile(r"(\.ipynb|\.zip|\.tgz|\.tar(\.\w+)?)$", flags=re.I)
-COPY = re.compile(r"(^|/)(\.|__MACOSX/)")  # made by Jupyter and macOS
+COPY = re.compile(r"(^|/)(\.[^/]|__MACOSX/)")  # made by Jupyter and macOS
 
 
 @dataclass
@@ -82,9 +80,8 @@ def _of_student(student: str, path: Path, sources: dict, scratch: Path) -> list[
             reason = str(error).replace(str(path), path.name).partition(": ")[0]
             return [Submission(student, reason=plain(reason))]
         notes, path = [plain(f"left out of the archive: {problem.reason}") for problem in problems], unpacked
-    files = [path] if path.is_file() else sorted(path.rglob("*.ipynb"))
-    top = path.parent if path.is_file() else path
-    files = [f for f in files if not COPY.search(f.relative_to(top).as_posix()) and not f.is_symlink()]
+    files = [path] if path.is_file() else [f for f in sorted(path.rglob("*.ipynb")) if not f.is_symlink()]
+    files = [f for f in files if not COPY.search(f.relative_to(path).as_posix())]
     if not files:
         return [Submission(student, reason="no notebook (.ipynb) was handed in", notes=notes)]
 

@@ -1,7 +1,5 @@
 """Grade one notebook in a process of its own: python -m grader.worker FOLDER. It writes nothing outside FOLDER."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging
