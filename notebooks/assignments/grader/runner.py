@@ -79,6 +79,7 @@ def grade(
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
                 os.close(team.runner_end)
+        os.close(team.workers_end)
         return merge(course, state, submissions)
 
 
