@@ -1,18 +1,12 @@
-"""The marks of right and wrong answers, replayed in this process, without kernels.
-
-Each assignment has beside this file a module of the same name with WRONG and RIGHT: for every autograded exercise the
-source of its answer cell as students write it, named for the misconception or for the way it is written. A third entry
-of a wrong answer lists the test cells it fails, where it does not fail all of its exercise.
-"""
+"""The marks of the right and wrong answers in each assignment's answers.yaml, without kernels, in this process."""
 
 import ast
 import copy
 import functools
 import re
-import runpy
 import warnings
-from pathlib import Path
 
+import answers
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
@@ -20,11 +14,11 @@ import pytest
 import torch
 from nbgrader.preprocessors import CheckCellMetadata, ClearHiddenTests, ClearSolutions
 
-from cam_helpers.grading import isolation
+from grader import course as courses
+from grader import isolation
 
-HERE = Path(__file__).parent
-SOURCE = HERE.parent.parent / "notebooks" / "assignments" / "source"
-NAMES = sorted(path.stem for path in SOURCE.glob("*/*.ipynb"))
+SOURCE = courses.ASSIGNMENTS / "source"
+NAMES = courses.assignments(courses.ASSIGNMENTS)
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 HIDDEN, END_HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 
@@ -45,8 +39,7 @@ class Assignment:
         self.tests = {meta(c)["grade_id"]: meta(c)["points"] for c in self.notebook.cells if is_code(c) and marked(c)}
         self.exercises = [meta(c)["grade_id"] for c in self.notebook.cells if is_code(c) and meta(c).get("solution")]
         self.written = [c for c in self.notebook.cells if not is_code(c) and marked(c)]
-        answers = runpy.run_path(str(HERE / f"{name}.py"))
-        self.wrong, self.right = answers["WRONG"], answers["RIGHT"]
+        self.wrong, self.right = answers.read(SOURCE / name / "answers.yaml")
 
     def tests_of(self, exercise: str) -> list[str]:
         return [test for test in self.tests if re.fullmatch(rf"test-{re.escape(exercise)}(-\d+)?", test)]
@@ -60,10 +53,10 @@ class Assignment:
                 run(cell.source, space)
         return space
 
-    def marks(self, answers: dict[str, str], tests=None, change=None) -> dict[str, tuple[float, str, str]]:
+    def marks(self, solved: dict[str, str], tests=None, change=None) -> dict[str, tuple[float, str, str]]:
         """Answer cells by exercise (the others stay stubs) -> for every test cell its points, error and message."""
         space = dict(self.base)
-        for source in answers.values():
+        for source in solved.values():
             run(source, space)
             if change:
                 for name in functions_of(source):
@@ -143,7 +136,7 @@ def noise(factor: float):
 
 def test_every_assignment_has_its_answers():
     assert NAMES, f"no assignments in {SOURCE}"
-    assert [name for name in NAMES if not (HERE / f"{name}.py").is_file()] == []
+    assert [name for name in NAMES if not (SOURCE / name / "answers.yaml").is_file()] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -218,14 +211,14 @@ def test_marks(name):
             if any(error for _, error, _ in marks.values()):
                 wrongly.append((f"{exercise}: right, {label}", marks))
 
-        for label, (source, fragment, *tests) in a.wrong[exercise].items():
-            marks = a.marks({exercise: source}, own)
+        for label, wrong in a.wrong[exercise].items():
+            marks = a.marks({exercise: wrong.code}, own)
             lost = [test for test in own if not marks[test][0]]
             said = [marks[test][2] for test in lost]
-            told = any(fragment in message for message in said)
+            told = any(wrong.says in message for message in said)
             leaked = [line for line in solution_lines(a.code[exercise]) if any(line in message for message in said)]
-            if lost != (tests[0] if tests else own) or not told or leaked or not fragment:
-                wrongly.append((f"{exercise}: wrong, {label}", fragment, leaked, marks))
+            if lost != (wrong.loses or own) or not told or leaked or not wrong.says:
+                wrongly.append((f"{exercise}: wrong, {label}", wrong.says, leaked, marks))
     report = "\n".join(map(str, wrongly))
     assert not wrongly, f"{len(wrongly)} answers of {name} are not marked as they should be:\n{report}"
 

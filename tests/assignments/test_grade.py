@@ -22,11 +22,11 @@ import nbformat
 import psutil
 import pytest
 import tiny_course as tiny
-from conftest import ROOT
+from filelock import FileLock
 from nbformat.v4 import new_code_cell, new_notebook
 
-from cam_helpers.grading import course as courses
-from cam_helpers.grading import isolation, runner, submissions
+from grader import commands, isolation, runner, submissions
+from grader import course as courses
 
 pytestmark = pytest.mark.slow
 TOKEN = f"9876{os.getpid()}"  # seconds that something of ours sleeps: how it is found among all processes
@@ -163,8 +163,11 @@ def grade_all(released, place) -> dict:
 
     threading.Thread(target=listen, daemon=True).start()
     words = {
-        "PORT": server.getsockname()[1], "SUBMISSIONS": folder, "COURSE_CODE": courses.PACKAGE, "PREFIX": sys.prefix
-    }  # fmt: skip
+        "PORT": server.getsockname()[1],
+        "SUBMISSIONS": folder,
+        "COURSE_CODE": courses.PACKAGES["cam_helpers"],
+        "PREFIX": sys.prefix,
+    }
 
     def put(name, notebook):
         nbformat.write(notebook, folder / f"{name}.ipynb")
@@ -231,12 +234,12 @@ def grade_all(released, place) -> dict:
         archive.writestr("numbers.ipynb", b" " * 30_000_000)
     (folder / "broken.zip").write_bytes((folder / "archive.zip").read_bytes()[:300])
 
-    before, start = submissions.ARCHIVE, time.perf_counter()
-    submissions.ARCHIVE = 20_000_000
+    before, start = submissions.LARGEST_ARCHIVE, time.perf_counter()
+    submissions.LARGEST_ARCHIVE = 20_000_000
     try:
         table = runner.grade(folder, course, runner.Limits(cell_seconds=4, seconds=15, memory=1 << 30), workers=2)
     finally:
-        submissions.ARCHIVE = before
+        submissions.LARGEST_ARCHIVE = before
         ended.set()
     print(f"\n{len(rows(table))} submissions in {time.perf_counter() - start:.0f} s")
     assert not list(Path(tempfile.gettempdir()).glob("cam-*"))
@@ -250,7 +253,9 @@ def check_rows_and_leftovers(graded):
     assert all(row["points"] or row["reason"] for row in graded["rows"].values())
     assert graded["left"] == []
     assert not (graded["place"] / "outside.ipynb").exists() and not (graded["place"].parent / "outside.ipynb").exists()
-    assert not list((graded["course"] / "grading").glob("work/*/*")) and not list(courses.PACKAGE.glob("harm*"))
+    assert not list((graded["course"] / "grading").glob("work/*/*")) and not list(
+        courses.PACKAGES["cam_helpers"].glob("harm*")
+    )
 
 
 POINTS = {
@@ -270,8 +275,8 @@ def check_marks(graded):
 REASONS = {
     "again_and_again": "more than 15 s in all", "memory_in_parts": "more than 1.0 GiB of memory",
     "many_processes": "more than 64 processes", "exits": "Python ended while cell",
-    "empty": "empty.ipynb is empty", "nothing": "not a whole notebook", "not_json": "not a whole notebook",
-    "not_a_notebook": "not a whole notebook", "half_a_character": "not a whole notebook",
+    "empty": "empty.ipynb is empty", "nothing": "is damaged", "not_json": "is damaged",
+    "not_a_notebook": "is damaged", "half_a_character": "is damaged",
     "other_course": "not a notebook of this course",
     "essay": "neither an archive nor a notebook", "no_files": "no notebook", "link": "a link, not a file",
     "Two_Claims": "2 submissions carry this name", "bomb": "more than", "broken": "cannot be unpacked",
@@ -344,7 +349,8 @@ def test_every_submission_ends_in_a_row_and_nothing_outlives_the_call(released, 
 
 
 def call(folder, course) -> list[str]:
-    return [sys.executable, "-m", "cam_helpers.grading", str(folder), "--course", str(course), "--workers", "2"]
+    grader = str(courses.ASSIGNMENTS / "grader")
+    return [sys.executable, grader, "grade", str(folder), "--course", str(course), "--workers", "2"]
 
 
 def results(course) -> dict:
@@ -359,9 +365,9 @@ def test_killed_half_way_it_goes_on_and_grades_only_what_changed(released, tmp_p
     for name in ("anna", "berta"):
         nbformat.write(tiny.handed_in(released, **RIGHT), folder / f"{name}.ipynb")
     nbformat.write(tiny.handed_in(released, **RIGHT | {"double": waits.format(0)}), folder / "cleo.ipynb")
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    env = os.environ | {"PYTHONPATH": str(courses.ROOT)}
     first = subprocess.Popen(call(folder, course), env=env, stderr=subprocess.PIPE, start_new_session=True)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while not (set(results(course)) == {"anna", "berta"} and strangers()) and time.monotonic() < end:
         time.sleep(0.1)
     done = results(course)
@@ -399,8 +405,16 @@ def test_without_bubblewrap_it_refuses_or_is_told_to_go_without(released, tmp_pa
     course, folder = tiny.make(tmp_path / "course"), tmp_path / "submissions"
     folder.mkdir()
     nbformat.write(tiny.handed_in(released, **RIGHT), folder / "anna.ipynb")
-    monkeypatch.setattr(runner, "missing", lambda: "bubblewrap (bwrap) is not installed")
+    monkeypatch.setattr(isolation, "missing", lambda: "bubblewrap (bwrap) is not installed")
     with pytest.raises(RuntimeError, match=r"not installed.*--no-isolation"):
         runner.grade(folder, course)
     table = runner.grade(folder, course, isolated=False)
     assert rows(table)["anna"]["points"] == "6.0"
+
+
+def test_two_calls_do_not_grade_one_course_at_the_same_time(tmp_path, capsys):
+    course = tiny.make(tmp_path / "course")
+    (course / "grading").mkdir()
+    with FileLock(course / "grading" / "lock"), pytest.raises(SystemExit) as ended:
+        commands.main(["grade", str(tmp_path), "--course", str(course), "--no-isolation"])
+    assert ended.value.code == 1 and "another call is grading" in capsys.readouterr().err

@@ -7,12 +7,11 @@ import os
 
 import nbformat
 import pytest
-from conftest import ROOT
 
-from cam_helpers.grading import course as courses
-from cam_helpers.grading import isolation, runner
+from grader import course as courses
+from grader import isolation, runner
 
-COURSE = ROOT / "notebooks" / "assignments"
+COURSE = courses.ASSIGNMENTS
 SHORT = ("pooling_and_maps", "boxes_and_scores", "discover_a_pattern")  # 30 s a submission; those that train take 180
 pytestmark = pytest.mark.slow
 

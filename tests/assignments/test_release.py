@@ -1,4 +1,4 @@
-"""The archive for students: no line of a solution or hidden test is in it, and what is in it installs."""
+"""The archive for students: no line of a solution, hidden test or answer is in it, and what is in it installs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import subprocess
 import sys
 import zipfile
 
+import answers
 import nbformat
 import pytest
 import tiny_course as tiny
 from conftest import ROOT
 from nbformat.v4 import new_notebook
 
-from cam_helpers.grading import course as courses
-from cam_helpers.grading.release import release
+from grader import course as courses
+from grader.release import release
 
 pytestmark = pytest.mark.slow
 COURSE = ROOT / "notebooks" / "assignments"
@@ -28,12 +29,15 @@ LEAST, LONG = 12, 30  # characters: `return x` is nobody's secret; a long line i
 
 
 def secrets(course) -> tuple[list[list[str]], str]:
-    """The lines of each solution and each block of hidden tests; and the text of everything that students may see."""
+    """The lines of each solution, block of hidden tests and answer; and the text of all that students may see."""
     found, seen = [], []
     for name in courses.assignments(course):
         cells = courses.source(course, name).cells
         parts = [part for cell in cells for part in SECRET.findall(cell.source)]
         assert parts, f"{name}: no markers were found"
+        wrong, right = answers.read(course / "source" / name / "answers.yaml")
+        parts += [answer.code for exercise in wrong.values() for answer in exercise.values()]
+        parts += [code for exercise in right.values() for code in exercise.values()]
         found += [[line.strip() for line in part.splitlines()] for part in parts]
         seen += [SECRET.sub("", cell.source) for cell in cells]
     return found, "\n".join(seen)
@@ -58,7 +62,7 @@ def strings(value) -> list[str]:
 def leaks(content: bytes, hidden: list[list[str]], seen: str) -> dict[str, list[str]]:
     """File -> lines of `hidden` in it that students do not see anyway.
 
-    cam_helpers is public and comes as it is: there, single lines like `optimizer.step()` coincide; two in a row do not.
+    In the public code of the packages single lines like `optimizer.step()` coincide; two in a row do not.
     """
     files, found = everything(content), {}
     shown = {line.strip() for line in seen.splitlines()}
@@ -68,7 +72,7 @@ def leaks(content: bytes, hidden: list[list[str]], seen: str) -> dict[str, list[
     for name, text in files.items():
         plain = "\n".join(strings(json.loads(text))) if name.endswith(".ipynb") else text
         lines = [line.strip() for line in plain.splitlines()]
-        if "/cam_helpers/" in name:
+        if name.endswith(".py"):
             hits = [" / ".join(pair) for pair in itertools.pairwise(lines) if pair in pairs]
         else:
             hits = [line for line in alone if line in lines or (len(line) >= LONG and line in plain)]
@@ -84,13 +88,12 @@ def archive(tmp_path_factory) -> bytes:
     return out.read_bytes()
 
 
-def test_the_archive_holds_no_line_of_a_solution_or_hidden_test(archive):
+def test_the_archive_holds_no_line_of_a_solution_hidden_test_or_answer(archive):
     assert leaks(archive, *secrets(COURSE)) == {}
 
 
 def test_the_search_finds_what_is_there(tmp_path):
     course = tiny.make(tmp_path / "course")
-    (course / "for_students.md").write_text("Answer the questions.\n")
     release(course, tmp_path / "numbers.zip")
     content = (tmp_path / "numbers.zip").read_bytes()
     assert leaks(content, *secrets(course)) == {}
@@ -101,20 +104,33 @@ def test_the_search_finds_what_is_there(tmp_path):
     with zipfile.ZipFile(added, "a") as whole:
         whole.writestr("numbers/other.ipynb", nbformat.writes(notebook))
         whole.writestr("numbers/notes.pyc", b"\x00\x01" + secret.encode() + b"\x00")
+        whole.write(course / "source" / tiny.NAME / "answers.yaml", "numbers/answers.yaml")
     found = leaks(added.getvalue(), *secrets(course))
+    assert sorted(found.pop("numbers/answers.yaml")) == ["return sum(x for _ in range(2))", "return x ** len([x, x])"]
     assert found == {"numbers/other.ipynb": ["return sorted(values)[-1]"], "numbers/notes.pyc": [secret]}
+
+
+def test_nbgrader_itself_gives_out_no_answers(tmp_path):
+    """A lecturer may release an assignment without our command."""
+    course = tiny.make(tmp_path / "course")
+    (course / "source" / tiny.NAME / "picture.png").write_bytes(b"")
+    command = [sys.executable, "-m", "nbgrader", "generate_assignment", tiny.NAME, "--no-db"]
+    command += [f"--CourseDirectory.root={course}"]
+    done = subprocess.run(command, cwd=COURSE, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (course / "release" / tiny.NAME).iterdir()}
+    assert names == {f"{tiny.NAME}.ipynb", "picture.png"}
 
 
 def test_what_is_released(archive):
     files = everything(archive)
     names = {name.partition("/")[2] for name in files}
     assert {"README.md", "LICENSE", "pyproject.toml", "environment.yml", "cam_helpers/maps.py"} <= names
-    assert {f"assignments/{n}/{n}.ipynb" for n in courses.assignments(COURSE)} == {
-        n for n in names if n.endswith(".ipynb")
-    }
-    assert not [
-        name for name in names if re.search(r"source|gradebook|grading|tests|\.git|\.pyc|__pycache__|/cache/", name)
-    ]
+    assert {f"data/drawn_world/{name}" for name in ("tasks.py", "recipes/objects.yaml", "sprites/apple-1.svg")} <= names
+    notebooks = {name for name in names if name.endswith(".ipynb")}
+    assert notebooks == {f"assignments/{name}/{name}.ipynb" for name in courses.assignments(COURSE)}
+    private = re.compile(r"source|gradebook|grader|answers|tests|\.git|\.pyc|__pycache__|/cache/")
+    assert [name for name in names if private.search(name)] == []
     for name, text in files.items():
         if name.endswith((".py", ".toml")):
             assert text == (ROOT / name.partition("/")[2]).read_text()
@@ -128,7 +144,6 @@ def test_what_is_released(archive):
 
 def test_a_seed_of_this_year_is_a_number_in_the_archive(tmp_path, monkeypatch):
     course = tiny.make(tmp_path / "course")
-    (course / "for_students.md").write_text("")
     shown = []
     for seed in ("46", "2027"):
         monkeypatch.setenv("CAM_ASSIGNMENT_SEED", seed)
@@ -146,17 +161,9 @@ def test_what_is_released_installs_and_finds_its_data(archive, tmp_path):
     with zipfile.ZipFile(io.BytesIO(archive)) as whole:
         whole.extractall(tmp_path)
     folder = tmp_path / "assignments"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--no-deps",
-        "--no-build-isolation",
-        "--target",
-        str(tmp_path / "to"),
-    ]
-    built = subprocess.run([*pip, "--disable-pip-version-check", "-q", str(folder)], capture_output=True, text=True)
+    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "-q", str(folder)]
+    pip += ["--no-deps", "--no-build-isolation", "--target", str(tmp_path / "to")]
+    built = subprocess.run(pip, capture_output=True, text=True)
     if "setuptools" in built.stderr and built.returncode:
         pytest.skip("setuptools is not installed: nothing to build with")
     assert built.returncode == 0, built.stderr

@@ -13,6 +13,20 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 NAME = "numbers"
 DOUBLE = "def double(x):\n    return x + x"
 LARGEST = "def largest(values):\n    return sorted(values)[-1]"
+ANSWERS = """
+wrong:
+  double:
+    squared:
+      says: you squared or added two
+      code: |
+        def double(x):
+            return x ** len([x, x])
+right:
+  double:
+    in_a_loop: |
+      def double(x):
+          return sum(x for _ in range(2))
+"""
 
 
 def cell(kind: str, grade_id: str, source: str, **nbgrader):
@@ -70,6 +84,8 @@ def make(course: Path, name: str = NAME) -> Path:
     folder = course / "source" / name
     folder.mkdir(parents=True)
     nbformat.write(source(), folder / f"{name}.ipynb")
+    (folder / "answers.yaml").write_text(ANSWERS)
+    (course / "for_students.md").write_text("Answer the questions.\n")
     shutil.copy(ROOT / "notebooks" / "assignments" / "nbgrader_config.py", course)
     return course
 

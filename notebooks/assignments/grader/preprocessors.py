@@ -1,6 +1,4 @@
-"""nbgrader's execution with limits, and feedback that shows what a test said and not how it tests."""
-
-from __future__ import annotations
+"""nbgrader preprocessors of this course: run a notebook with limits, and show in feedback only what may be seen."""
 
 import zmq
 from jupyter_client.manager import AsyncKernelManager
@@ -12,11 +10,11 @@ from nbgrader.preprocessors import ClearHiddenTests, Execute
 from .course import HIDDEN
 
 LARGEST_MESSAGE = 32 << 20  # bytes
-LARGEST_OUTPUT, LARGEST_IN_ALL = 5_000_000, 40_000_000  # characters, of a cell and of a submission
+CELL_OUTPUT, NOTEBOOK_OUTPUT = 5_000_000, 40_000_000  # characters
 
 
 class Manager(AsyncKernelManager):
-    """Its clients drop a message that is larger than any output should be."""
+    """A kernel manager whose clients drop messages that are larger than any output should be."""
 
     def client(self, **options):
         self.context.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
@@ -24,41 +22,42 @@ class Manager(AsyncKernelManager):
 
 
 class LimitedExecute(Execute):
-    """A kernel that dies takes the cells from there on, not the whole submission; output ends at a limit."""
+    """Runs all cells; when the kernel dies, the cells from there on fail, and those before keep their marks."""
 
-    watch = None  # a Watch, set before anything runs
+    watch = None  # an isolation.Watch; nbgrader makes the instance, so it is set on the class before anything runs
 
     def __init__(self, *args, **options):
         super().__init__(*args, **(options | {"kernel_manager_class": Manager}))
-        self.died, self.all = "", 0
-        self.raise_on_iopub_timeout = False  # an error is in the reply as well
+        self.cell_size = self.notebook_size = 0
+        self.raise_on_iopub_timeout = False  # the reply to a request holds the error too
         self.store_widget_state = False
 
     def preprocess_cell(self, cell, resources, index):
         if cell.cell_type != "code":
             return cell, resources
-        self.size = 0
-        if not self.died:
+        self.cell_size = 0
+        if not self.watch.died:
             try:
                 super().preprocess_cell(cell, resources, index)
             except (DeadKernelError, RuntimeError, zmq.ZMQError) as error:
-                why = "Python ended" if isinstance(error, DeadKernelError) else f"{type(error).__name__}"
-                self.died = f"{LimitedExecute.watch.reason or why} while cell {index + 1} ran"
-                LimitedExecute.watch.kill(self.died)
-        if self.died:
-            cell.outputs = [new_output("error", ename="NotRun", evalue=self.died, traceback=[self.died])]
-            LimitedExecute.watch.died = self.died
+                reason = "Python ended" if isinstance(error, DeadKernelError) else type(error).__name__
+                self.watch.died = f"{self.watch.reason or reason} while cell {index + 1} ran"
+                self.watch.kill(self.watch.died)
+        if died := self.watch.died:
+            cell.outputs = [new_output("error", ename="NotRun", evalue=died, traceback=[died])]
         for output in cell.outputs:
             if output.output_type == "stream":
-                output.name = "stdout"  # nbgrader takes whatever is on stderr, a warning too, for a failed test
+                output.name = "stdout"  # nbgrader takes anything on stderr, even a warning, for a failed test
             elif output.output_type == "error":
                 output.evalue, output.traceback = output.evalue[:1000], [s[:9999] for s in output.traceback[-50:]]
         return cell, resources
 
     def output(self, outs, msg, display_id, cell_index):
         size = sum(len(str(part)) for part in msg["content"].values())
-        self.size, self.all = self.size + size, self.all + size
-        if (self.size > LARGEST_OUTPUT or self.all > LARGEST_IN_ALL) and msg["msg_type"] != "error":
+        self.cell_size += size
+        self.notebook_size += size
+        too_much = self.cell_size > CELL_OUTPUT or self.notebook_size > NOTEBOOK_OUTPUT
+        if too_much and msg["msg_type"] != "error":
             text = "\n(the rest of the output was left out)\n"
             if not (outs and outs[-1].get("text", "").endswith(text)):
                 outs.append(new_output("stream", name="stdout", text=text))
@@ -66,11 +65,11 @@ class LimitedExecute(Execute):
         return super().output(outs, msg, display_id, cell_index)
 
     def handle_comm_msg(self, outs, msg, cell_index):
-        """Widgets have no page here; their values live in the kernel."""
+        """Widgets work in the kernel; there is no page to show them, so their messages are dropped."""
 
 
 class ShowMessagesOnly(ClearHiddenTests):
-    """For feedback: hidden tests go, and of what a test cell said only the message of its error stays."""
+    """For feedback: hidden tests are removed, and of a test cell's output only the error message stays."""
 
     def preprocess(self, nb, resources):
         hidden = "\n".join(m for cell in nb.cells for m in HIDDEN.findall(cell.source) if utils.is_grade(cell))
@@ -78,11 +77,13 @@ class ShowMessagesOnly(ClearHiddenTests):
         nb, resources = super().preprocess(nb, resources)
         lines -= {line.strip() for cell in nb.cells for line in cell.source.splitlines()}
         for cell in nb.cells:
+            # a traceback shows the lines of the test
             for output in cell.get("outputs", []):
                 if output.output_type == "error" and utils.is_grade(cell):
                     output.traceback = [f"{output.ename}: {output.evalue}" if output.evalue else output.ename]
             if utils.is_grade(cell) and cell.cell_type == "code":
                 cell.outputs = [o for o in cell.outputs if o.output_type == "error"]
+            # a student's own cell may have printed them
             shown = str(cell.get("outputs", "")).replace("\\n", "\n").replace("\\'", "'")
             if any(line in shown for line in lines):
                 cell.outputs = [new_output("stream", name="stdout", text="(left out: it shows a hidden test)")]

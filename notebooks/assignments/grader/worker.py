@@ -1,6 +1,4 @@
-"""Grade one notebook in a process of its own: python -m cam_helpers.grading.one FOLDER. Nothing else is touched."""
-
-from __future__ import annotations
+"""Grade one notebook in a process of its own: python -m grader.worker FOLDER. It writes nothing outside FOLDER."""
 
 import contextlib
 import json
@@ -8,19 +6,20 @@ import logging
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 
-from .files import write
+from cam_helpers.files import replacing
 
 
 def main(folder: Path) -> None:
-    """FOLDER holds job.json, gradebook.db and submitted/student/NAME/NAME.ipynb; result.json is written last."""
+    """Grade submitted/student/NAME/NAME.ipynb in FOLDER, as job.json says; write result.json last."""
     job = json.loads((folder / "job.json").read_text())
     name, runtime = job["assignment"], Path(job["runtime"])
     os.environ["JUPYTER_PATH"] = str(folder)
-    sys.modules["rfc3987_syntax"] = None  # builds a parser of addresses, for two seconds, that nothing here asks for
+    sys.modules["rfc3987_syntax"] = None  # an optional parser of web addresses that takes two seconds to load
     logging.getLogger("traitlets").addHandler(logging.FileHandler(folder / "log.txt"))
-    with contextlib.suppress(ImportError):  # what student code sends cannot fill the memory here
+    with contextlib.suppress(ImportError):  # large messages from a kernel must not fill this machine's memory
         import resource
 
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], resource.getrlimit(resource.RLIMIT_DATA)[1]))
@@ -30,31 +29,32 @@ def main(folder: Path) -> None:
     from nbgrader.preprocessors import Execute
 
     from .course import configuration, convert
-    from .execute import LimitedExecute
-    from .isolation import Watch, kernelspec
+    from .isolation import Watch, write_kernelspec
+    from .preprocessors import LimitedExecute
 
-    kernelspec(folder, runtime, job["memory"], job["isolated"])
+    write_kernelspec(folder, runtime, job["memory"], job["isolated"])
     config = configuration(Path(job["course"]), folder)
     config.Execute.timeout = job["cell_seconds"]
     config.KernelManager.connection_file = str(runtime / "kernel.json")
     if job["isolated"]:
-        config.KernelManager.transport = "ipc"  # sockets are files, and pass where no network does
+        config.KernelManager.transport = "ipc"  # sockets are files, which reach a kernel without a network
     steps = Autograde().autograde_preprocessors
     config.Autograde.autograde_preprocessors = [LimitedExecute if step is Execute else step for step in steps]
     watch = LimitedExecute.watch = Watch(runtime, job["seconds"], job["memory"])
-    threading.Thread(target=_end_with_parent, args=(watch,), daemon=True).start()
+    threading.Thread(target=_end_with_runner, args=(watch,), daemon=True).start()
+
     convert(Autograde, config, name, "student")
     convert(GenerateFeedback, config, name, "student")
     with Gradebook(config.CourseDirectory.db_url) as book:
-        grades = {
-            grade.name: [grade.auto_score, grade.max_score]
-            for grade in book.find_submission_notebook(name, name, "student").grades
-        }
-    write(folder / "result.json", json.dumps({"grades": grades, "died": watch.died}))
+        grades = book.find_submission_notebook(name, name, "student").grades
+        scores = {grade.name: grade.auto_score for grade in grades}
+    result = {"key": job["key"], "scores": scores, "died": watch.died, "seconds": round(time.time() - job["start"], 1)}
+    with replacing(folder / "result.json") as file:
+        file.write(json.dumps(result).encode())
 
 
-def _end_with_parent(watch) -> None:
-    """Standard input ends when the runner does, however it ends."""
+def _end_with_runner(watch) -> None:
+    """Standard input closes when the runner ends, whatever ends it."""
     os.read(0, 1)
     watch.kill("the runner ended")
     os._exit(1)

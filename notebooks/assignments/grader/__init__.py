@@ -1,0 +1,7 @@
+"""Grading for the lecturer: nbgrader gives the marks, this package runs it on a folder of submissions.
+
+    python notebooks/assignments/grader grade SUBMISSIONS
+    python notebooks/assignments/grader release
+
+Both commands work from any folder. Students' code runs isolated (Linux, bubblewrap); a release can be made anywhere.
+"""

@@ -1,0 +1,180 @@
+"""Where student code runs: a kernel that sees the course's packages and nothing else, and a watch that limits it.
+
+bubblewrap gives the kernel no network, read-only files, and temporary folders and a process tree of its own, which
+ends with whoever started it. The notebook, its hidden tests and the gradebook stay outside: cells go in one by one.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil  # installed with ipykernel
+
+from .course import PACKAGES, PYTHONPATH
+
+SYSTEM_FILES = ["alternatives", "fonts", "group", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime"]
+SYSTEM_FILES += ["mime.types", "passwd"]  # in /etc
+MOST_PROCESSES = 64
+TEMPORARY_BYTES = 1 << 29  # in /tmp, and as much in /dev/shm
+SOCKET_BYTES = 1 << 20  # beside the kernel's sockets
+# Runs inside bubblewrap before the kernel: sets its limits and, started by root, gives it a user of its own.
+START = """
+import os, resource as r, sys
+memory, processes, user, connection, *argv = sys.argv[1:]
+for name, most in (r.RLIMIT_DATA, int(memory)), (r.RLIMIT_NPROC, int(processes)), (r.RLIMIT_CORE, 0):
+    hard = r.getrlimit(name)[1]
+    most = most if hard < 0 else min(most, hard)
+    r.setrlimit(name, (most, most))
+if user := int(user):
+    for path in connection, os.path.dirname(connection):
+        os.chown(path, user, user)
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+os.execv(argv[0], argv)
+"""
+
+
+def missing() -> str:
+    """Why code cannot be isolated here; "" if it can."""
+    if not shutil.which("bwrap"):
+        return "bubblewrap (bwrap) is not installed"
+    done = subprocess.run([*_bubblewrap(Path("/usr")), "true"], capture_output=True, text=True)
+    return f"bwrap does not work here: {done.stderr.strip()}" if done.returncode else ""
+
+
+def write_kernelspec(folder: Path, runtime: Path, memory: int, isolated: bool) -> None:
+    """Describe a kernel `python3` under `folder`, where JUPYTER_PATH leads.
+
+    Args:
+        folder: kernels/python3/kernel.json is written there
+        runtime: a folder with a short path, for the kernel's sockets
+        memory: bytes, for each process
+        isolated: whether it runs inside bubblewrap
+    """
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    env = {name: value for name, value in environment().items() if name != "CAM_CACHE"}
+    if isolated:
+        limits = [str(memory), str(2 * MOST_PROCESSES), str(_user()), argv[-1]]
+        argv = [*_bubblewrap(runtime), sys.executable, "-S", "-c", START, *limits, *argv]
+        env = {}  # bubblewrap sets it
+    spec = {"argv": argv, "display_name": "Python", "language": "python", "interrupt_mode": "message", "env": env}
+    (folder / "kernels" / "python3").mkdir(parents=True)
+    (folder / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
+
+
+def environment() -> dict[str, str]:
+    """Variables of the kernel: the course's packages and their own data, one thread, no GPU, no network."""
+    return {
+        "PYTHONPATH": PYTHONPATH,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "CAM_OFFLINE": "1",
+        "CAM_CACHE": "/tmp/cam_cache",
+        "CAM_DATA": "",
+    }
+
+
+def _bubblewrap(runtime: Path) -> list[str]:
+    """The command that a kernel's own command follows. `runtime`: the one folder that it shares with the worker."""
+    size = ["--size", str(TEMPORARY_BYTES)] if "--size" in subprocess.getoutput("bwrap --help") else []
+    command = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    command += ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    if _user():
+        command += ["--cap-add", "CAP_CHOWN", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        command += ["--unshare-user"]
+
+    # the system, read-only
+    command += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
+    for folder in ("/tmp", "/dev/shm"):
+        command += [*size, "--perms", "1777", "--tmpfs", folder]
+    for path in map(Path, ("/bin", "/sbin", "/lib", "/lib64", "/lib32")):
+        if path.is_symlink():
+            command += ["--symlink", os.readlink(path), str(path)]
+        elif path.is_dir():
+            command += ["--ro-bind", str(path), str(path)]
+    for path in [Path("/etc", name) for name in SYSTEM_FILES] + _python_and_packages():
+        for above in reversed(path.parents[:-1]):  # bubblewrap would make them unreadable for other users
+            command += ["--perms", "0755", "--dir", str(above)]
+        command += ["--ro-bind-try", str(path), str(path)]
+
+    # a home of its own, and the sockets
+    for folder in ("/tmp/home", "/tmp/home/.cache", "/tmp/home/.cache/matplotlib"):
+        command += ["--perms", "0777", "--dir", folder]
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    for path in caches.glob("matplotlib/fontlist-*.json"):  # without it matplotlib searches for fonts, for seconds
+        command += ["--ro-bind", str(path), f"/tmp/home/.cache/matplotlib/{path.name}"]
+    command += ["--bind", str(runtime), str(runtime), "--chdir", "/tmp", "--clearenv"]
+    command += ["--remount-ro", "/dev", "--remount-ro", "/"]
+    home = {"HOME": "/tmp/home", "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+    for name, value in (home | environment()).items():
+        command += ["--setenv", name, value]
+    return command
+
+
+def _user() -> int:
+    """For root, who has no limit on processes, each kernel runs as a user of its own; 0 otherwise."""
+    return 200_000 + os.getpid() % 100_000 if os.geteuid() == 0 else 0
+
+
+def _python_and_packages() -> list[Path]:
+    """Python and the course's packages: all that a submission may read outside the system's folders."""
+    python = [os.path.dirname(os.path.dirname(os.path.realpath(sys.executable))), sys.base_prefix, sys.prefix]
+    installed = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    paths = [Path(os.path.abspath(path)) for path in (*python, *installed, *PACKAGES.values())]
+    return [p for p in dict.fromkeys(paths) if p != Path("/") and not p.is_relative_to("/usr")]
+
+
+class Watch(threading.Thread):
+    """Ends the kernel and all that it started when it takes too long or too much; `reason` then says why."""
+
+    def __init__(self, runtime: Path, seconds: float, memory: int):
+        super().__init__(daemon=True)
+        self.runtime, self.seconds, self.memory = runtime, seconds, memory
+        self.reason = ""
+        self.died = ""  # the reason and the cell, once the execution has noticed
+        self.start()
+
+    def run(self) -> None:
+        end = time.monotonic() + self.seconds
+        while not self.reason:
+            time.sleep(0.2)
+            with contextlib.suppress(OSError, psutil.Error):  # processes and files disappear meanwhile
+                self.check(end)
+
+    def check(self, end: float) -> None:
+        processes = psutil.Process().children(recursive=True)
+        written = sum(p.stat().st_size for p in self.runtime.rglob("*") if p.is_file() and not p.is_symlink())
+        if time.monotonic() > end:
+            self.kill(f"more than {self.seconds:.0f} s in all")
+        elif len(processes) > MOST_PROCESSES:
+            self.kill(f"more than {MOST_PROCESSES} processes")
+        elif _memory(processes, "rss") > self.memory and _memory(processes, "pss") > self.memory:
+            self.kill(f"more than {self.memory / 2**30:.1f} GiB of memory")
+        elif written > SOCKET_BYTES:
+            self.kill("files where only the kernel's sockets belong")
+
+    def kill(self, reason: str) -> None:
+        self.reason = self.reason or reason
+        for recursive in (False, True):  # first bubblewrap, with which all of its processes end at once
+            with contextlib.suppress(psutil.Error):
+                for process in psutil.Process().children(recursive=recursive):
+                    process.kill()
+
+
+def _memory(processes: list[psutil.Process], kind: str) -> int:
+    """Bytes of all processes: "rss", where what several share counts for each, or "pss", where it is divided (slow)."""
+    total = 0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):  # it has ended
+            used = process.memory_full_info() if kind == "pss" else process.memory_info()
+            total += getattr(used, kind, used.rss)
+    return total

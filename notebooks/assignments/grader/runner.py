@@ -1,0 +1,219 @@
+"""Grade a folder of submissions: each in a process and folder of its own, marks and feedback merged at the end."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import nbformat
+from filelock import FileLock
+from tqdm.auto import tqdm
+
+from cam_helpers.files import replacing
+
+from . import course as courses
+from . import fingerprint, isolation
+from .submissions import Submission, collect, plain
+
+EXERCISE = re.compile(r"^test-(.+?)(-\d+)?$")  # test-iou and test-iou-2 both count for iou
+KINDS = (("autograded", "ipynb"), ("feedback", "html"))
+FIRST_COLUMNS = ["student", "assignment", "points", "of", "to mark", "reason", "notes", "seconds"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may take. A cell that takes longer is interrupted, and the next one runs."""
+
+    cell_seconds: int = 120
+    seconds: int = 900
+    memory: int = 4 * 2**30  # bytes, of all processes together
+
+
+def grade(
+    folder: Path, course: Path, limits: Limits = Limits(), workers: int | None = None, isolated: bool = True
+) -> Path:
+    """Grade all submissions of a folder; what was graded before and has not changed is not graded again.
+
+    Args:
+        folder: archives, folders and notebooks, each named for its student
+        course: folder with nbgrader_config.py and source/; grades.csv, feedback/ and autograded/ are written there
+        limits: what one submission may take
+        workers: submissions at a time; None: one per core
+        isolated: False runs students' code with your own rights
+
+    Returns:
+        Path: grades.csv
+
+    Raises:
+        RuntimeError: code cannot be isolated here
+        filelock.Timeout: another call is grading this course
+    """
+    if isolated and (problem := isolation.missing()):
+        raise RuntimeError(f"{problem}: install it, or run students' code with your own rights: --no-isolation")
+    folder, course = folder.resolve(), course.resolve()
+    state = course / "grading"
+    state.mkdir(exist_ok=True)
+    with FileLock(state / "lock", timeout=0):  # two runners would grade everything twice
+        team = Team(course, state, limits, isolated)
+        sources = {n: nbformat.read(p / "release" / n / f"{n}.ipynb", 4) for n, p in team.prepared.items()}
+        with tempfile.TemporaryDirectory(dir=state, prefix="unpacked-") as scratch:
+            submissions = collect(folder, sources, Path(scratch))
+        keys = [(s, fingerprint.of_mark(course, s, limits, isolated)) for s in submissions if s.notebook]
+        todo = [(s, key) for s, key in keys if _result(state, s).get("key") != key]
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        with ThreadPoolExecutor(workers or cores) as pool, tqdm(total=len(todo), unit="submission") as bar:
+            try:
+                for done in as_completed([pool.submit(team.grade, s, key) for s, key in todo]):
+                    done.result()
+                    bar.update()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+                os.close(team.runner_end)
+        os.close(team.workers_end)
+        return merge(course, state, submissions)
+
+
+class Team:
+    """Runs a worker process for each submission. Several threads may call `grade` at the same time."""
+
+    def __init__(self, course: Path, state: Path, limits: Limits, isolated: bool):
+        self.course, self.state, self.limits, self.isolated = course, state, limits, isolated
+        self.workers_end, self.runner_end = os.pipe()  # workers end when the runner's end closes, even if it is killed
+        self._remove_leftovers()
+        self.prepared = {}
+        for name in courses.assignments(course):
+            prepared = state / "source" / f"{name}-{fingerprint.of_release(course, name)[:16]}"
+            self.prepared[name] = courses.prepare(course, name, prepared)
+            courses.register(course, name, prepared / "gradebook.db")
+
+    def _remove_leftovers(self) -> None:
+        """Of a runner that was killed."""
+        for job in (self.state / "work").glob("*/*/job.json"):
+            shutil.rmtree(json.loads(job.read_text())["runtime"], ignore_errors=True)
+        for pattern in ("work", "unpacked-*", "*/.writing-*", "*/*/.writing-*"):
+            for folder in self.state.glob(pattern):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def grade(self, submission: Submission, key: str) -> None:
+        """Keep marks and feedback in results/STUDENT/NAME; where there are none, result.json says what failed."""
+        student, name = submission.student, submission.assignment
+        work = self.state / "work" / student / name
+        with courses.replacing_folder(self.state / "results" / student / name) as results:
+            try:
+                self._run(submission, key, work)
+                for kind, ending in KINDS:
+                    (work / kind / "student" / name / f"{name}.{ending}").rename(results / f"{name}.{ending}")
+                (work / "result.json").rename(results / "result.json")
+            except Exception as error:
+                (results / "result.json").write_text(json.dumps({"failed": plain(error)}))
+        shutil.rmtree(work, ignore_errors=True)
+
+    def _run(self, submission: Submission, key: str, work: Path) -> None:
+        """Start a worker in the folder `work` and wait for it. Raises RuntimeError with the reason if it fails."""
+        name = submission.assignment
+        notebook = work / "submitted" / "student" / name / f"{name}.ipynb"
+        notebook.parent.mkdir(parents=True)
+        nbformat.write(submission.notebook, notebook)
+        shutil.copy(self.prepared[name] / "gradebook.db", work)
+        runtime = tempfile.mkdtemp(prefix="cam-")  # holds sockets, whose paths must be short
+        job = {"assignment": name, "course": str(self.course), "runtime": runtime, "isolated": self.isolated}
+        with replacing(work / "job.json") as file:
+            file.write(json.dumps(job | asdict(self.limits) | {"key": key, "start": time.time()}).encode())
+        path = os.pathsep.join([str(courses.ASSIGNMENTS), courses.PYTHONPATH])
+        env = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        command, seconds = [sys.executable, "-m", "grader.worker", str(work)], self.limits.seconds + 120
+        try:
+            with open(work / "output.txt", "wb") as output:
+                streams = {"stdin": self.workers_end, "stdout": output, "stderr": output}
+                subprocess.run(command, env=env, cwd=work, timeout=seconds, **streams)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"no answer {seconds} s after the start") from None
+        finally:
+            shutil.rmtree(runtime, ignore_errors=True)
+        if not (work / "result.json").is_file():
+            logs = [path for path in (work / "output.txt", work / "log.txt") if path.is_file()]
+            lines = [line for path in logs for line in path.read_text(errors="replace").splitlines()]
+            errors = [line for line in lines if re.match(r"\w*(Error|Exception): ", line)]
+            raise RuntimeError((errors or lines or ["the worker ended without a message"])[-1])
+
+
+def merge(course: Path, state: Path, submissions: list[Submission]) -> Path:
+    """Update the course's gradebook, autograded/ and feedback/ from the results in `state`; write grades.csv."""
+    from nbgrader.api import Gradebook
+
+    for name in sorted({s.assignment for s in submissions if s.notebook}):
+        courses.register(course, name, course / "gradebook.db")
+    rows = []
+    warnings.filterwarnings("ignore", module="nbgrader")
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
+        for submission in submissions:
+            name, student = submission.assignment, submission.student
+            row = {"student": student, "assignment": name, "reason": submission.reason}
+            if submission.notebook:
+                result = _result(state, submission)
+                if "failed" in result:
+                    row["reason"] = f"could not be graded: {result['failed']}"
+                else:
+                    _store(book, course, state / "results" / student / name, result["scores"])
+                    row |= _points(book, student, name) | {"seconds": result["seconds"]}
+                    row["reason"] = f"{result['died']}: tests from there on count as failed" if result["died"] else ""
+            rows.append(row | {"notes": "; ".join(submission.notes)})
+    table = io.StringIO()
+    exercises = {column for row in rows for column in row} - set(FIRST_COLUMNS)
+    writer = csv.DictWriter(table, [*FIRST_COLUMNS, *sorted(exercises)])
+    writer.writeheader()
+    writer.writerows(sorted(rows, key=lambda row: (row["assignment"], row["student"])))
+    with replacing(course / "grades.csv") as file:
+        file.write(table.getvalue().encode())
+    return course / "grades.csv"
+
+
+def _store(book, course: Path, results: Path, scores: dict[str, float | None]) -> None:
+    """Marks given by hand stay; if the submission has changed since, the formgrader asks for another look."""
+    student, name = results.parts[-2:]
+    merged = results / "merged"  # an empty file; new results replace the folder
+    changed = not merged.is_file()
+    book.update_or_create_student(student)
+    book.update_or_create_submission(name, student)
+    for entry in book.find_submission_notebook(name, name, student).grades:
+        entry.auto_score = scores[entry.name]
+        by_hand = entry.manual_score is not None
+        if changed or not by_hand:
+            entry.needs_manual_grade = entry.auto_score is None or by_hand
+    book.db.commit()
+    for kind, ending in KINDS:
+        target = course / kind / student / name / f"{name}.{ending}"
+        if changed or not target.is_file():
+            with replacing(target) as file:
+                file.write((results / target.name).read_bytes())
+    merged.touch()
+
+
+def _points(book, student: str, name: str) -> dict[str, float]:
+    """Cells of grades.csv: points in all, points of each exercise, and points that nobody has given or refused yet."""
+    grades = book.find_submission_notebook(name, name, student).grades
+    points = {
+        "points": sum(entry.score for entry in grades),
+        "of": sum(entry.max_score for entry in grades),
+        "to mark": sum(entry.max_score for entry in grades if entry.needs_manual_grade),
+    }
+    for entry in grades:
+        exercise = f"{name}: " + EXERCISE.sub(r"\1", entry.name)
+        points[exercise] = points.get(exercise, 0) + entry.score
+    return points
+
+
+def _result(state: Path, submission: Submission) -> dict:
+    """What is known of a submission from this call or an earlier one; empty if nothing is."""
+    path = state / "results" / submission.student / submission.assignment / "result.json"
+    return json.loads(path.read_text()) if path.is_file() else {}

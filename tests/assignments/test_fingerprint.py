@@ -1,0 +1,119 @@
+"""What has submissions graded again: whatever can change a mark, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import tiny_course as tiny
+from nbformat.v4 import new_code_cell, new_notebook
+
+from grader import course as courses
+from grader import fingerprint
+from grader.submissions import Submission
+
+NAMES = set(courses.assignments(courses.ASSIGNMENTS))
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    """Copies of the course's packages, to be edited."""
+    folder = tmp_path_factory.mktemp("packages")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, path in courses.PACKAGES.items():
+            shutil.copytree(path, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            patch.setitem(courses.PACKAGES, name, folder / name)
+        yield folder
+    fingerprint.of_imports.cache_clear()
+
+
+def marks(*cells: str) -> dict[str, str]:
+    """Assignment -> fingerprint of a submission with these cells, as a new call of the grader finds it."""
+    fingerprint.of_imports.cache_clear()
+    notebook = new_notebook(cells=[new_code_cell(cell, id=f"cell-{k}") for k, cell in enumerate(cells)])
+    submissions = [Submission("anna", name, notebook) for name in NAMES]
+    return {s.assignment: fingerprint.of_mark(courses.ASSIGNMENTS, s) for s in submissions}
+
+
+def regraded(path, *cells: str) -> set[str]:
+    """The assignments whose fingerprint changes when a line is added to the file."""
+    before = marks(*cells)
+    old = path.read_bytes()
+    path.write_bytes(old + b"\n# edited\n")
+    try:
+        after = marks(*cells)
+    finally:
+        path.write_bytes(old)
+    return {name for name in NAMES if before[name] != after[name]}
+
+
+@pytest.mark.parametrize("path", ["cam_helpers/explorer/__init__.py", "cam_helpers/units/__init__.py"])
+def test_what_no_cell_imports_has_nothing_graded_again(packages, path):
+    assert regraded(packages / path) == set()
+
+
+@pytest.mark.parametrize(
+    "path, expected",
+    [
+        ("cam_helpers/boxes.py", {"boxes_and_scores"}),
+        ("cam_helpers/devices.py", {"pooling_matters"}),  # cells import training, and training imports it
+        ("cam_helpers/training/__init__.py", {"pooling_matters"}),
+        ("drawn_world/radiograph.py", NAMES),
+        ("drawn_world/recipes/objects.yaml", NAMES),
+    ],
+)
+def test_what_cells_import_directly_or_through_others_has_them_graded_again(packages, path, expected):
+    assert regraded(packages / path) >= expected
+
+
+def test_training_is_not_part_of_an_assignment_that_never_trains(packages):
+    assert "pooling_and_maps" not in regraded(packages / "cam_helpers/training/__init__.py")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "from cam_helpers import explorer",
+        "%matplotlib inline\nimport cam_helpers.explorer as e",
+        "def f():\n    from cam_helpers import (  # later\n        explorer,\n    )",
+    ],
+)
+def test_what_a_student_imports_counts_for_that_student(packages, cell):
+    assert regraded(packages / "cam_helpers/explorer/__init__.py", "x = (", cell) == NAMES
+
+
+def test_an_added_import_is_followed(packages):
+    boxes = packages / "cam_helpers" / "boxes.py"
+    explorer = packages / "cam_helpers" / "explorer" / "__init__.py"
+    old = boxes.read_bytes()
+    assert explorer not in fingerprint.imported_files("import cam_helpers.boxes")
+    boxes.write_bytes(old + b"\nfrom . import explorer\n")
+    assert explorer in fingerprint.imported_files("import cam_helpers.boxes")
+    boxes.write_bytes(old)
+
+
+def test_a_seed_the_source_the_settings_and_the_answer_count(tmp_path, monkeypatch):
+    course = tiny.make(tmp_path / "course")
+    monkeypatch.delenv("CAM_HIDDEN_SEED", raising=False)
+
+    def now(answer: str = tiny.DOUBLE, *settings) -> str:
+        notebook = new_notebook(cells=[new_code_cell(answer, id="cell-1")])
+        return fingerprint.of_mark(course, Submission("anna", tiny.NAME, notebook), *settings)
+
+    seen = [now()]
+    assert now() == seen[0]
+    seen += [now("def double(x):\n    return 2 * x"), now(tiny.DOUBLE, "other limits")]
+    monkeypatch.setenv("CAM_HIDDEN_SEED", "2027")
+    seen.append(now())
+    for path in (course / "nbgrader_config.py", course / "source" / tiny.NAME / f"{tiny.NAME}.ipynb"):
+        path.write_text(path.read_text().replace("YOUR", "NO") + " " * 3)
+        seen.append(now())
+    assert len(set(seen)) == len(seen)
+
+
+def test_the_answers_beside_the_source_change_nothing(tmp_path):
+    course = tiny.make(tmp_path / "course")
+    submission = Submission("a", tiny.NAME, new_notebook())
+    before = fingerprint.of_mark(course, submission)
+    (course / "source" / tiny.NAME / "answers.yaml").write_text("wrong: {}")
+    assert fingerprint.of_mark(course, submission) == before
