@@ -339,6 +339,9 @@ def test_classes_pictures_and_networks_side_by_side():
 
     nets = explorer.Networks({"a": source, "b": room(network=tiny_network(seed=7))})
     assert [caption.split(":")[0] for caption, _, _ in nets.panels()] == ["a", "b"] and nets.message.value == ""
+    other = Source(tiny_network(2), ["cat", "dog"], blobs(2), side=64, show=64)
+    lacking = explorer.Networks({"a": source, "b": other}, Settings(label=3))
+    assert "b has no class called &#x27;tiger cat&#x27;" in lacking.message.value
 
 
 def test_the_units_add_up_to_the_score_and_can_be_switched_off():

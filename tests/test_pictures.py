@@ -316,13 +316,15 @@ def test_show_stores_the_text_with_the_picture_and_closes_the_figure(notebook):
     json.dumps([image.data, image.metadata, text.data])  # a notebook can hold it
 
 
-def test_show_sends_a_small_png_of_the_size_of_the_figure(notebook):
-    _, (image, _) = shown()
-    data = base64.b64decode(image.data["image/png"])
+@pytest.mark.parametrize(("photos", "kind"), [(False, "png"), (True, "jpeg")])
+def test_show_sends_a_small_image_of_the_size_of_the_figure(notebook, photos, kind):
+    _, (image, _) = shown(photos=photos)
+    data = base64.b64decode(image.data[f"image/{kind}"])
     picture = Image.open(io.BytesIO(data))
-    assert picture.format == "PNG" and len(data) < 60_000
+    assert picture.format == kind.upper() and len(data) < 60_000
     assert 280 < picture.width <= 420 and 210 < picture.height <= 320  # 4×3 inches, 100 pixels each
     assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 50  # it shows something
+    assert np.asarray(picture.convert("RGB"))[0, 0].min() == 255
 
 
 @pytest.mark.parametrize("alt", ["", "   ", "heat map", "dog"])

@@ -50,7 +50,7 @@ def draw(settings: Settings, picture: ForwardedPicture, limit: float | None = No
     if settings.style in ("contour", "dim"):
         peak = max(0, full.max().item())
         image = _masked(settings, picture, (full > settings.threshold * peak).numpy() & (peak > 0))
-        legend = f"above {100 * settings.threshold:.0f} % of the map's maximum, {peak:.3g}", "", "", None
+        legend = f"above {100 * settings.threshold:.0f} % of the map's maximum, {peak:.3g}", None
     else:
         image, legend = _coloured(settings, picture, limit)
     pen = ImageDraw.Draw(image)
@@ -80,12 +80,10 @@ def percent(fraction: float) -> str:
 def describe(settings: Settings, picture: ForwardedPicture, name: str = "") -> str:
     """What `draw` shows, in one sentence: where the map is strongest, what the box covers, how it fits the true box.
     name: what the sentence is about; "" is the class or the unit."""
-    name = name or (
-        picture.classes[picture.class_index(settings)] if settings.unit is None else f"unit {settings.unit}"
-    )
+    shown = f"unit {settings.unit}" if settings.unit is not None else picture.classes[picture.class_index(settings)]
     _, full, boxes = _map_and_boxes(settings, picture)
     if not len(boxes):
-        return f"{name}: no evidence anywhere, the map has no positive value, so there is no box."
+        return f"{name or shown}: no evidence anywhere, the map has no positive value, so there is no box."
     y, x = divmod(int(full.argmax()), full.shape[1])
     position = POSITIONS[3 * y // full.shape[0]][3 * x // full.shape[1]]
     covers = f"{100 * ((boxes[0, 2:] - boxes[0, :2]).prod() / full.numel()).item():.0f} % of the picture"
@@ -93,10 +91,11 @@ def describe(settings: Settings, picture: ForwardedPicture, name: str = "") -> s
     if len(boxes) > 1:
         several = f"{len(boxes)} boxes, the largest covers {covers}"
         facts = [several if settings.rule == "all" else f"{facts[0]} (smaller regions left out: {len(boxes) - 1})"]
-    if len(true := _true_boxes(settings, picture)):
+    true = _true_boxes(settings, picture)
+    if len(true):
         kept = boxes if settings.rule == "all" else boxes[:1]
         facts.append(f"IoU {box_iou(kept, true).max().item():.2f} with the true box (white)")
-    return f"{name}: strongest at the {position}, {', '.join(facts)}."
+    return f"{name or shown}: strongest at the {position}, {', '.join(facts)}."
 
 
 def identity(settings: Settings, picture: ForwardedPicture) -> str:
@@ -151,13 +150,13 @@ def _true_boxes(settings: Settings, picture: ForwardedPicture) -> Tensor:
 
 def _coloured(
     settings: Settings, picture: ForwardedPicture, limit: float | None
-) -> tuple[Image.Image, tuple[str, str, str, str]]:
+) -> tuple[Image.Image, tuple[str, str]]:
     """Styles with a colour scale, which is that of `pictures.overlay`: negative values are cut, but for "signed"."""
     heat, full, _ = _map_and_boxes(settings, picture)
     signed = settings.style == "signed"
     if limit is None and settings.scale == "shared" and settings.unit is None:
         limit = largest(picture, settings.weights)[signed]
-    words = "own scale" if limit is None else "shared scale"
+    scale = "own scale" if limit is None else "shared scale"
     if limit is None:
         limit = shared_limit([(settings, picture)])
     high = max(limit, 1e-12)
@@ -168,8 +167,8 @@ def _coloured(
         levels = drawing.to_levels(full.numpy(), low, high)
     colours = drawing.SIGNED if signed else settings.colours
     opacity = np.ones(256) if settings.style == "map" else settings.opacity * OPACITY[settings.style]
-    image = drawing.tint(levels, picture.grey, colours, opacity)
-    return image, (words, f"{low:.3g}", f"{high:.3g}", colours)
+    image = drawing.tint(levels, drawing.grey(picture.photo), colours, opacity)
+    return image, (f"{low:.3g} to {high:.3g}, {scale}", colours)
 
 
 def _masked(settings: Settings, picture: ForwardedPicture, mask: np.ndarray) -> Image.Image:
@@ -193,18 +192,13 @@ def _shortened(text: str, width: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def _legend(width: int, words: str, low: str, high: str, colours: str | None) -> Image.Image:
-    """The scale's ends with its colours between them (None: there are none), and some words."""
+def _legend(width: int, words: str, colours: str | None) -> Image.Image:
+    """The colours, where the picture has a scale, and what they mean."""
     strip, x = Image.new("RGB", (width, LEGEND_HEIGHT), "white"), 2
-    pen = ImageDraw.Draw(strip)
     if colours:
-        pen.text((x, 5), low, "black", FONT)
-        x += round(FONT.getlength(low)) + 5
         bar = Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (12, 1)))
         bar.putpalette(drawing.palette(colours))
         strip.paste(bar.convert("RGB").resize((max(width // 4, 1), 12)), (x, 7))
         x += width // 4 + 5
-        pen.text((x, 5), high, "black", FONT)
-        x += round(FONT.getlength(high)) + 5
-    pen.text((x + 5, 5), _shortened(words, width - x - 5), "black", FONT)
+    ImageDraw.Draw(strip).text((x, 5), _shortened(words, width - x), "black", FONT)
     return strip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -14,7 +15,6 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from .. import drawing
 from ..images import read_picture
 from ..maps import CamModel, Cams, class_activation_maps
 from .settings import Settings
@@ -38,10 +38,6 @@ class ForwardedPicture:
     cams: Cams
     classes: Sequence[str]
     truth: tuple[Tensor, Tensor] | None = None
-
-    @cached_property
-    def grey(self) -> Image.Image:
-        return drawing.grey(self.photo)
 
     @cached_property
     def probabilities(self) -> Tensor:
@@ -69,13 +65,9 @@ class ForwardedPicture:
         weight = _changed(self.cams.weight[c : c + 1], settings.weights).clone()
         weight[:, list(settings.off)] = 0  # a unit without weight counts as switched off
 
-        def row(value: Tensor | None) -> Tensor | None:
-            return None if value is None else value[c : c + 1]
-
-        bias, local_bias = row(self.cams.bias), row(self.cams.local_bias)
-        return replace(
-            self.cams, logits=self.cams.logits[:, c : c + 1], weight=weight, bias=bias, local_bias=local_bias
-        )
+        biases = {"bias": self.cams.bias, "local_bias": self.cams.local_bias}
+        biases = {name: bias if bias is None else bias[c : c + 1] for name, bias in biases.items()}
+        return replace(self.cams, logits=self.cams.logits[:, c : c + 1], weight=weight, **biases)
 
     def map(self, settings: Settings) -> Tensor:
         """(h,w) at mapping resolution, signed: the class's map, or the unit's features."""
@@ -193,12 +185,11 @@ def shrunk(picture: ForwardedPicture, side: int) -> ForwardedPicture:
 
 def unique(names: Sequence[str]) -> list[str]:
     """Number repeated names: crane, crane (2)."""
-    seen: dict[str, int] = {}
-    result = []
+    seen, numbered = Counter(), []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return result
+        seen[name] += 1
+        numbered.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return numbered
 
 
 def _changed(weight: Tensor, how: str) -> Tensor:
