@@ -17,7 +17,7 @@ from .widgets import ClassBox
 
 __all__ = ["Classes", "Networks", "Pictures"]
 
-Panel = tuple[str, Settings, ForwardedPicture]  # its caption first
+Panel = tuple[str, int, ForwardedPicture]  # title, class index, picture
 
 
 class Comparison(ExplorerWidget):
@@ -35,18 +35,15 @@ class Comparison(ExplorerWidget):
         raise NotImplementedError
 
     def draw(self) -> tuple[Image.Image, str]:
-        panels = [(caption, settings, shrunk(picture, self.width)) for caption, settings, picture in self.panels()]
-        limit, scale = None, "Each on a colour scale of its own."
-        if self.settings.scale == "shared":
-            limit = shared_limit((settings, picture) for _, settings, picture in panels)
-            scale = "One colour scale for all."
-        images = [draw(settings, picture, limit) for _, settings, picture in panels]
-        lines = [describe(settings, picture, caption) for caption, settings, picture in panels]
-        return montage(images, [caption for caption, _, _ in panels], self.columns), "\n".join([*lines, scale])
-
-
-def _caption(picture: ForwardedPicture, c: int, first: str = "") -> str:
-    return f"{first or picture.classes[c]}, {percent(picture.probabilities[c])}"
+        captions, shown = [], []
+        for title, c, picture in self.panels():
+            captions.append(f"{title}, {percent(picture.probabilities[c])}")
+            shown.append((replace(self.settings, label=c), shrunk(picture, self.width)))
+        shared = self.settings.scale == "shared"
+        limit = shared_limit(shown) if shared else None
+        lines = [describe(*panel, caption) for panel, caption in zip(shown, captions, strict=True)]
+        lines.append("One colour scale for all." if shared else "Each on a colour scale of its own.")
+        return montage([draw(*panel, limit) for panel in shown], captions, self.columns), "\n".join(lines)
 
 
 class Classes(Comparison):
@@ -74,7 +71,7 @@ class Classes(Comparison):
         picture = self.current()
         labels = [box.find(box.value) for box in self.boxes if box.value.strip()]
         labels = labels or [c for c, _ in picture.top(5)]
-        return [(_caption(picture, c), replace(self.settings, label=c), picture) for c in labels]
+        return [(picture.classes[c], c, picture) for c in labels]
 
 
 class Pictures(Comparison):
@@ -102,7 +99,7 @@ class Pictures(Comparison):
         c = self.current().class_index(self.settings)
         pictures = [self.source.forward(name) for name in self.source.pictures]
         pictures.sort(key=lambda picture: -picture.cams.logits[0, c].item())
-        return [(_caption(picture, c, picture.name), replace(self.settings, label=c), picture) for picture in pictures]
+        return [(picture.name, c, picture) for picture in pictures]
 
     def draw(self) -> tuple[Image.Image, str]:
         image, text = super().draw()
@@ -132,6 +129,5 @@ class Networks(Comparison):
         for network, source in self.sources.items():
             if name not in source.classes:
                 raise ValueError(f"{network} has no class called {name!r}")
-            c, picture = source.classes.index(name), source.forward(self.settings.picture)
-            panels.append((f"{network}: {_caption(picture, c)}", replace(self.settings, label=c), picture))
+            panels.append((f"{network}: {name}", source.classes.index(name), source.forward(self.settings.picture)))
         return panels

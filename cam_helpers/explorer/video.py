@@ -1,4 +1,4 @@
-"""A clip, frame by frame: computed once in batches, then instant."""
+"""A clip, frame by frame: computed once, then instant."""
 
 from __future__ import annotations
 
