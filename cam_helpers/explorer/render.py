@@ -62,10 +62,7 @@ def draw(settings: Settings, picture: ForwardedPicture, limit: float | None = No
         else:
             _outline(pen, box, "black", 5)
             _outline(pen, box, BOX, 3, inset=1)
-    framed = Image.new("RGB", (image.width, image.height + LEGEND_HEIGHT), "white")
-    framed.paste(image)
-    framed.paste(_legend(image.width, *legend), (0, image.height))
-    return framed
+    return Image.fromarray(np.vstack([image, _legend(image.width, *legend)]))
 
 
 def shared_limit(shown: Iterable[tuple[Settings, ForwardedPicture]]) -> float:
@@ -167,7 +164,7 @@ def _coloured(
         levels = drawing.to_levels(full.numpy(), low, high)
     colours = drawing.SIGNED if signed else settings.colours
     opacity = np.ones(256) if settings.style == "map" else settings.opacity * OPACITY[settings.style]
-    image = drawing.tint(levels, drawing.grey(picture.photo), colours, opacity)
+    image = drawing.tint(levels, picture.grey, colours, opacity)
     return image, (f"{low:.3g} to {high:.3g}, {scale}", colours)
 
 

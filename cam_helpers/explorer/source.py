@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from .. import drawing
 from ..images import read_picture
 from ..maps import CamModel, Cams, class_activation_maps
 from .settings import Settings
@@ -38,6 +39,10 @@ class ForwardedPicture:
     cams: Cams
     classes: Sequence[str]
     truth: tuple[Tensor, Tensor] | None = None
+
+    @cached_property
+    def grey(self) -> Image.Image:
+        return drawing.grey(self.photo)
 
     @cached_property
     def probabilities(self) -> Tensor:

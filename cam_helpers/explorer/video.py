@@ -97,7 +97,6 @@ class Film(ExplorerWidget):
         source = source.with_pictures(named)
         super().__init__(source, replace(settings or Settings(), picture="frame 1"), folder)
         self.frames = [source.forward(name) for name in tqdm(named, desc="frames", leave=False, delay=1)]
-        self.logits = torch.cat([frame.cams.logits for frame in self.frames])
         export = self.button("export GIF", self.export)
         look = self.controls("label", "follow", "style", "colours", "rule", "threshold", "opacity")
         self.arrange(self._player(), look, export)
@@ -123,12 +122,10 @@ class Film(ExplorerWidget):
         """The frame with its map, and the score's curve below it."""
         c = frame.class_index(self.settings)
         image = draw(self.settings, frame, self._limit(c, self.settings.style))
-        framed = Image.new("RGB", (image.width, image.height + CURVE_HEIGHT), "white")
-        framed.paste(image)
-        framed.paste(self._curve(c, image.width), (0, image.height))
+        curve = self._curve(c, image.width).copy()
         x = self._across(self.frames.index(frame), image.width)
-        ImageDraw.Draw(framed).line((x, image.height + 18, x, framed.height - 4), "black", 2)
-        return framed
+        ImageDraw.Draw(curve).line((x, 18, x, CURVE_HEIGHT - 4), "black", 2)
+        return Image.fromarray(np.vstack([image, curve]))
 
     def draw(self) -> tuple[Image.Image, str]:
         frame = self.current()
@@ -154,7 +151,7 @@ class Film(ExplorerWidget):
 
     @lru_cache(maxsize=8)  # noqa: B019
     def _curve(self, c: int, width: int) -> Image.Image:
-        scores = self.logits[:, c].tolist()
+        scores = [frame.cams.logits[0, c].item() for frame in self.frames]
         low, high = min(scores), max(scores)
         span = (high - low) or 1.0
         strip = Image.new("RGB", (width, CURVE_HEIGHT), "white")
