@@ -18,52 +18,28 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from torchvision.transforms import v2
 
-from .images import PictureError, read_picture
+from . import drawing
+from .drawing import BOX_COLOURS, HEAT, SIGNED
+from .images import read_picture
 from .maps import resize
 
-__all__ = [
-    "PictureError",
-    "boxes",
-    "classes",
-    "dim",
-    "fit",
-    "heat",
-    "overlay",
-    "picture",
-    "read_picture",
-    "show",
-    "signed",
-]
+__all__ = ["boxes", "classes", "dim", "fit", "heat", "overlay", "picture", "read_picture", "show", "signed"]
 
-HEAT, SIGNED = "inferno", "RdBu_r"
-_MISLEADING = {
-    "jet",
-    "rainbow",
-    "gist_rainbow",
-    "hsv",
-    "nipy_spectral",
-    "gist_ncar",
-    "turbo",
-    "spectral",
-    "prism",
-    "flag",
-}
 _FOR_SCREEN_READERS = "position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%)"
-_BOX_COLOURS = ("#00e0ff", "#ffd400", "#ff5ec4", "#7dff6a", "#ffffff")
 
 
-def show(fig, alt: str, dpi: int = 100, photos: bool = False) -> None:
+def show(fig, alt: str, photos: bool = False) -> None:
     """Show a figure and store its alternative text with the output, then close it.
 
     The text goes into the output's metadata, where some exports look for it (nbconvert's classic template), and
-    invisibly behind the picture, where screen readers find it in JupyterLab and in every HTML export. Raises ValueError
-    when alt does not describe anything (fewer than three words). photos=True stores a JPEG: a sheet full of pictures
-    takes a fifth of the room.
+    invisibly behind the picture, where screen readers find it in JupyterLab and in every HTML export. photos=True
+    stores a JPEG: a figure full of pictures takes a fifth of the space. Raises ValueError when alt has fewer than three
+    words.
     """
     if len(alt.split()) < 3:
-        raise ValueError(f"alt describes the figure to a reader who cannot see it, in a sentence; got {alt!r}")
+        raise ValueError(f"expected alt to describe the figure in a sentence, got {alt!r}")
     kind = "image/jpeg" if photos else "image/png"
-    data = _encode(fig, dpi, photos)
+    data = _encode(fig, photos)
     plt.close(fig)
     from IPython.display import HTML, display  # here: the package also works without a notebook
 
@@ -82,37 +58,44 @@ def fit(photo: torch.Tensor, side: int = 224, cell: int = 32) -> torch.Tensor:
     return v2.functional.center_crop(photo, [size // cell * cell for size in photo.shape[1:]])
 
 
-def overlay(image, heatmap, strength: float = 0.75, normalize: str = "max", limit=None, cmap: str = HEAT) -> np.ndarray:
+def overlay(image, heatmap, strength: float = 0.75, normalize: str = "max", limit=None) -> np.ndarray:
     """The map as colour over the picture in grey, clearer where the map is higher -> uint8 (H,W,3).
 
-    normalize="max": negative evidence is clipped to zero and the map divided by its maximum (or by `limit`, to
-    compare several maps on one scale); "minmax": from its lowest to its highest value.
+    Args:
+        image: one picture
+        heatmap: one map (h,w)
+        strength: how much the colours cover the picture, 0 to 1
+        normalize: "max" clips negative evidence to zero and divides the map by its maximum; "minmax" goes from its
+            lowest to its highest value
+        limit: the value of the brightest colour instead of the maximum, to compare several maps on one scale
     """
-    rgb = _rgb(image)
-    level = _level(heatmap, rgb.shape[:2], normalize, limit)
-    colour = _colour_map(cmap)(level)[..., :3] * 255
-    alpha = _part("strength", strength) * (0.25 + 0.75 * level[..., None])
-    grey = rgb.mean(2, keepdims=True)  # so that every hue on the picture is one of the colour bar's
-    return ((1 - alpha) * grey + alpha * colour).round().astype(np.uint8)
+    photo = Image.fromarray(_rgb(image))
+    opacity = _fraction("strength", strength) * drawing.RISING
+    levels = drawing.to_levels(*_scaled(heatmap, photo, normalize, limit))
+    return np.array(drawing.tint(levels, drawing.grey(photo), HEAT, opacity))
 
 
 def dim(image, where, threshold: float = 0.2, darkness: float = 0.8) -> np.ndarray:
-    """The lecture's mask (19:43): everything but the object darkened by alpha blending -> uint8 (H,W,3).
+    """The lecture's mask (19:43): everything but the object darkened -> uint8 (H,W,3).
 
-    where: a boolean mask (H,W), which keeps its pixels as they are, or a map, which keeps the pixels above
-    `threshold` times its maximum. darkness: the part of the light taken from the rest, 0 to 1.
+    Args:
+        image: one picture
+        where: a boolean mask (H,W), or a map (h,w), of which the pixels above the threshold stay as they are
+        threshold: a fraction of the map's maximum
+        darkness: the fraction of the light taken from the rest
     """
-    rgb = _rgb(image)
-    array = _array(where)
-    if array.dtype != bool:
-        array = _level(array, rgb.shape[:2], "max", None) > threshold
-    if array.shape != rgb.shape[:2]:
-        raise ValueError(f"the mask is {array.shape} and the picture {rgb.shape[:2]}: a mask has the picture's size")
-    return (rgb * np.where(array, 1.0, 1.0 - _part("darkness", darkness))[..., None]).round().astype(np.uint8)
+    photo = Image.fromarray(_rgb(image))
+    mask = _array(where)
+    if mask.dtype != bool:
+        heat, _, high = _scaled(mask, photo, "max", None)
+        mask = heat > threshold * high
+    if mask.shape != photo.size[::-1]:
+        raise ValueError(f"expected a mask of the picture's size {photo.size[::-1]}, got {mask.shape}")
+    return np.array(drawing.darken(photo, mask, _fraction("darkness", darkness)))
 
 
 def picture(image, ax=None, title: str | None = None):
-    """A picture without axes -> the matplotlib Axes. A new figure when ax is None; so for all that follow."""
+    """A picture without ticks and frame -> its matplotlib Axes; ax=None makes a new figure, here and below."""
     ax = _axes(ax)
     ax.imshow(_rgb(image))
     ax.set_title(title or "")
@@ -120,23 +103,34 @@ def picture(image, ax=None, title: str | None = None):
     return ax
 
 
-def heat(image, heatmap, ax=None, title: str | None = None, bar: bool = True, **how):
-    """`overlay` in axes, with a colour bar in the map's own units. how: as in `overlay`."""
-    ax = picture(overlay(image, heatmap, **how), ax, title)
+def heat(image, heatmap, ax=None, title: str | None = None, bar: bool = True, normalize: str = "max", limit=None):
+    """`overlay` in axes -> the Axes.
+
+    Args:
+        image, heatmap, normalize, limit: as in `overlay`
+        ax: where to draw
+        title: above the picture
+        bar: with a colour bar in the map's own units
+    """
+    ax = picture(overlay(image, heatmap, normalize=normalize, limit=limit), ax, title)
     if bar:
-        low, high = _range(_array(heatmap), how.get("normalize", "max"), how.get("limit"))
-        how_much = "evidence for" if low == 0 else "evidence"
-        _bar(ax, Normalize(low, high), how.get("cmap", HEAT), how_much)
+        low, high = _range(_map(heatmap), normalize, limit)
+        _bar(ax, Normalize(low, high), HEAT, "evidence for" if low == 0 else "evidence")
     return ax
 
 
 def signed(
     heatmap, ax=None, title: str | None = None, limit: float | None = None, values: bool = False, bar: bool = True
 ):
-    """A signed map on a scale centred on zero: red speaks for the class, blue against it, white is silent.
+    """A signed map on a scale centred on zero: red is evidence for the class, blue against it -> the Axes.
 
-    limit: the value of the full colours (the map's largest absolute value when None). values=True writes each number
-    into its cell, for small maps.
+    Args:
+        heatmap: one map (h,w), drawn cell by cell
+        ax: where to draw
+        title: above the map
+        limit: the value of the full colours; None takes the map's largest absolute value
+        values: write each number into its cell, for small maps
+        bar: with a colour bar
     """
     ax, array = _axes(ax), _map(heatmap)
     limit = limit or float(np.abs(array[np.isfinite(array)]).max(initial=0)) or 1.0
@@ -157,7 +151,7 @@ def signed(
 def boxes(ax, xyxy, labels=None, colour: str | None = None):
     """Draw boxes (M,4), xyxy in pixels with x2/y2 exclusive, on axes that hold a picture; labels: one text per box."""
     for i, (x1, y1, x2, y2) in enumerate(_array(xyxy).reshape(-1, 4).tolist()):
-        edge = colour or _BOX_COLOURS[i % len(_BOX_COLOURS)]
+        edge = colour or BOX_COLOURS[i % len(BOX_COLOURS)]
         # pixel i covers i - 0.5 to i + 0.5 in matplotlib's coordinates
         frame = {"xy": (x1 - 0.5, y1 - 0.5), "width": x2 - x1, "height": y2 - y1, "fill": False, "clip_on": False}
         ax.add_patch(Rectangle(**frame, edgecolor="black", linewidth=4))
@@ -171,12 +165,18 @@ def boxes(ax, xyxy, labels=None, colour: str | None = None):
 def classes(image, maps, names, scores=None, shared: bool = False, columns: int = 4, width: float = 2.6):
     """One picture, several classes (lecture 14:20, Figure 4): the picture, then one overlay per class -> the figure.
 
-    maps (C,h,w); names C texts; scores: C numbers to print as they are, or None. shared=True: one scale for all
-    classes, so that colours can be compared; otherwise each class has its own, and its bar says so.
+    Args:
+        image: one picture
+        maps: (C,h,w)
+        names: C texts
+        scores: C numbers to print beside the names, or None
+        shared: one colour scale for all classes instead of one each
+        columns: panels in a row
+        width: of a panel, in inches
     """
     maps = _array(maps)
     if maps.ndim != 3 or len(names) != len(maps) or (scores is not None and len(scores) != len(maps)):
-        raise ValueError(f"maps are (C,h,w) with a name (and a score) each, got {maps.shape} and {len(names)} names")
+        raise ValueError(f"expected maps (C,h,w) and C names (and scores), got {maps.shape} and {len(names)} names")
     limit = max(float(np.nanmax(maps, initial=0)), 1e-12) if shared else None
     rows = -(-(len(maps) + 1) // columns)
     columns = min(columns, len(maps) + 1)
@@ -213,13 +213,13 @@ def _array(value) -> np.ndarray:
 def _map(value) -> np.ndarray:
     array = _array(value).astype(np.float32)
     if array.ndim != 2:
-        raise ValueError(f"one map at a time, (h,w), got {array.shape}: maps[picture, class]")
+        raise ValueError(f"expected one map (h,w), got {array.shape}. Select it: maps[picture, class]")
     return array
 
 
-def _part(name: str, value: float) -> float:
+def _fraction(name: str, value: float) -> float:
     if not 0 <= value <= 1:
-        raise ValueError(f"{name} is a part of the whole, from 0 to 1, got {value}")
+        raise ValueError(f"expected {name} from 0 to 1, got {value}")
     return value
 
 
@@ -233,13 +233,13 @@ def _rgb(image) -> np.ndarray:
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3):
-        raise ValueError(f"a picture is (3,H,W) or (H,W,3), got {array.shape}: one picture at a time, and RGB")
+        raise ValueError(f"expected one RGB picture, (3,H,W) or (H,W,3), got {array.shape}")
     if array.dtype != np.uint8:
         low, high = array.min(initial=0), array.max(initial=0)
         if array.dtype.kind != "f" or not (low >= 0 and high <= 1):
             raise ValueError(
-                f"a picture is uint8, or float from 0 to 1; got {array.dtype} from {low:.3g} to {high:.3g}: "
-                "show the picture as it was before the network's normalisation"
+                f"expected uint8, or float from 0 to 1, got {array.dtype} from {low:.3g} to {high:.3g}. "
+                "Show the picture as it was before the network's normalisation"
             )
         array = (array * 255).round().astype(np.uint8)
     return np.broadcast_to(array, (*array.shape[:2], 3))
@@ -247,44 +247,37 @@ def _rgb(image) -> np.ndarray:
 
 def _range(array: np.ndarray, normalize: str, limit: float | None) -> tuple[float, float]:
     if normalize not in ("max", "minmax"):
-        raise ValueError(f"normalize must be 'max' or 'minmax', got {normalize!r}")
+        raise ValueError(f"expected normalize 'max' or 'minmax', got {normalize!r}")
     finite = array[np.isfinite(array)]
-    low = float(finite.min(initial=np.inf)) if normalize == "minmax" and finite.size else 0.0
-    high = limit if limit is not None else float(finite.max(initial=-np.inf)) if finite.size else 0.0
+    if not finite.size:
+        finite = np.zeros(1)
+    low = float(finite.min()) if normalize == "minmax" else 0.0
+    high = float(finite.max()) if limit is None else limit
     return low, high if high > low else low + 1.0
 
 
-def _level(heatmap, size: tuple[int, int], normalize: str, limit: float | None) -> np.ndarray:
-    """The map at the picture's size, from 0 to 1; what is not a number counts as 0."""
+def _scaled(heatmap, photo: Image.Image, normalize: str, limit: float | None) -> tuple[np.ndarray, float, float]:
+    """-> the map at the picture's size, and the ends of its scale; what is not a finite number counts as the lower."""
     array = _map(heatmap)
     low, high = _range(array, normalize, limit)
-    level = np.nan_to_num((array - low) / (high - low), nan=0.0, posinf=0.0, neginf=0.0)
-    if array.shape != tuple(size):
-        level = resize(torch.from_numpy(level)[None, None], size)[0, 0].numpy()
-    return level.clip(0, 1)
-
-
-def _colour_map(name: str):
-    if name.removesuffix("_r").lower() in _MISLEADING:
-        raise ValueError(f"'{name}' shows edges that are not in the data: take a perceptually uniform one, '{HEAT}'")
-    return plt.get_cmap(name)
+    array = np.where(np.isfinite(array), array, np.float32(low))
+    return resize(torch.from_numpy(array)[None, None], photo.size[::-1])[0, 0].numpy(), low, high
 
 
 def _bar(ax, norm, cmap: str, label: str) -> None:
     beside = ax.inset_axes([1.03, 0, 0.04, 1])  # as tall as the picture
-    bar = ax.figure.colorbar(plt.cm.ScalarMappable(norm, _colour_map(cmap)), cax=beside)
+    bar = ax.figure.colorbar(plt.cm.ScalarMappable(norm, cmap), cax=beside)
     bar.ax.tick_params(labelsize=8)
     bar.ax.locator_params(nbins=5)
     bar.set_label(label, fontsize=8)
 
 
-def _encode(fig, dpi: int, photos: bool) -> bytes:
+def _encode(fig, photos: bool) -> bytes:
     raw, small = io.BytesIO(), io.BytesIO()
-    fig.savefig(raw, format="png", dpi=dpi, bbox_inches="tight", facecolor="white")
+    fig.savefig(raw, format="png", dpi=100, bbox_inches="tight", facecolor="white")
     image = Image.open(raw).convert("RGB")
     if photos:
         image.save(small, "JPEG", quality=85, optimize=True)
-    else:  # six bits a channel: nobody sees it, half the size
-        levels = ((np.asarray(image).astype(np.uint16) + 2) // 4 * 4).clip(0, 255).astype(np.uint8)
-        Image.fromarray(levels).save(small, "PNG", optimize=True)
+    else:  # six bits a channel halve the file, and nobody sees it
+        image.point(lambda level: min((level + 2) // 4 * 4, 255)).save(small, "PNG", optimize=True)
     return small.getvalue()

@@ -224,7 +224,7 @@ NAMES = ["button-name", "image-alt", "label", "select-name", "input-button-name"
 
 @pytest.mark.parametrize("variable", WIDGETS)
 def test_every_control_has_an_accessible_name(page, widget, variable):
-    """But the handle of ipywidgets' slider, which cannot have one: the number box beside it has (see `controls`)."""
+    """But the handle of ipywidgets' slider, which cannot have one: the number box beside it has (see `sliders`)."""
     from axe_playwright_python.sync_playwright import Axe
 
     see(page, widget(variable), f"axe-{variable}")

@@ -9,8 +9,8 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 
 DRIVE = """
 import ipywidgets
-from cam_helpers.explorer.desk import App
-from cam_helpers.explorer.parts import Rows
+from cam_helpers.explorer.base import ExplorerWidget
+from cam_helpers.explorer.widgets import Buttons
 
 def inside(widget):
     yield widget
@@ -28,11 +28,11 @@ def ends(widget):
         return [widget.options[0], widget.options[-1], widget.value]
     return []
 
-apps = {name: value for name, value in globals().items() if isinstance(value, App) and name[0] != "_"}
+apps = {name: value for name, value in globals().items() if isinstance(value, ExplorerWidget) and name[0] != "_"}
 for name, app in apps.items():
     before, moved = app.image.value, 0
     for widget in list(inside(app)):
-        rows = widget.buttons[::max(len(widget.buttons) - 1, 1)] if isinstance(widget, Rows) else []
+        rows = widget.buttons[::max(len(widget.buttons) - 1, 1)] if isinstance(widget, Buttons) else []
         steps = [(setattr, widget, "value", value) for value in ends(widget)] + [(type(b).click, b) for b in rows]
         for do, *what in steps:
             do(*what)

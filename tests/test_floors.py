@@ -10,10 +10,10 @@ from conftest import ROOT
 # lowest first; `__init__` of the package may import from any
 FLOORS = [
     {"files", "devices"},
-    {"tracing", "pooling", "maps", "boxes", "occlusion", "ranking", "images"},
+    {"tracing", "pooling", "maps", "boxes", "occlusion", "ranking", "images", "drawing"},
     {"networks", "datasets"},
     {"training", "scores", "saliency", "probes", "statistics", "units"},
-    {"explorer", "pictures", "checks", "controls", "tables", "setup_check"},
+    {"explorer", "pictures", "checks", "tables", "setup_check"},
 ]
 PACKAGES = {"cam_helpers": ROOT / "cam_helpers", "drawn_world": ROOT / "data" / "drawn_world"}
 MODULES = [(name, path) for name, folder in PACKAGES.items() for path in sorted(folder.rglob("*.py"))]

@@ -63,14 +63,14 @@ def test_a_palette_picture_shows_its_colours_and_a_bfloat16_one_its_values():
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        (np.zeros((2, 3, 8, 8)), r"a picture is \(3,H,W\) or \(H,W,3\), got \(2, 3, 8, 8\): one picture at a time"),
+        (np.zeros((2, 3, 8, 8)), r"one RGB picture.* got \(2, 3, 8, 8\)"),
         (np.zeros((8, 8, 4), np.uint8), r"got \(8, 8, 4\)"),
         (np.zeros(8), r"got \(8,\)"),
-        (torch.full((3, 8, 8), -0.1), "uint8, or float from 0 to 1; got float32 from -0.1 to .* before the network's"),
-        (torch.full((3, 8, 8), 200.0), "float from 0 to 1; got float32 from .* to 200"),
-        (NOISE.astype(np.int64), "float from 0 to 1; got int64"),
-        (NOISE > 9, "float from 0 to 1; got bool"),
-        (np.full((8, 8, 3), np.nan), "float from 0 to 1; got float64 from nan"),
+        (torch.full((3, 8, 8), -0.1), r"float from 0 to 1, got float32 from -0.1 to .* before the network's"),
+        (torch.full((3, 8, 8), 200.0), r"float from 0 to 1, got float32 from .* to 200"),
+        (NOISE.astype(np.int64), r"float from 0 to 1, got int64"),
+        (NOISE > 9, r"float from 0 to 1, got bool"),
+        (np.full((8, 8, 3), np.nan), r"float from 0 to 1, got float64 from nan"),
     ],
 )
 def test_what_is_no_picture_is_refused(image, words):
@@ -142,27 +142,15 @@ def test_a_small_map_is_resized_bilinearly_and_a_bfloat16_one_is_fine():
 
 
 @pytest.mark.parametrize(
-    "name", ["jet", "jet_r", "rainbow", "hsv", "turbo", "gist_rainbow", "nipy_spectral", "Spectral"]
-)
-def test_misleading_colour_maps_are_refused(name):
-    with pytest.raises(ValueError, match=f"'{name}' shows edges that are not in the data: take .* 'inferno'"):
-        pictures.overlay(GREY, RAMP, cmap=name)
-    assert pictures.overlay(GREY, RAMP, cmap="viridis").shape == (8, 8, 3)
-
-
-@pytest.mark.parametrize(
     ("draw", "words"),
     [
-        (lambda: pictures.overlay(GREY, np.zeros((3, 8, 8))), r"one map at a time, \(h,w\), got \(3, 8, 8\): maps\["),
-        (lambda: pictures.dim(GREY, np.zeros((1, 8, 8))), r"one map at a time, \(h,w\), got \(1, 8, 8\)"),
-        (lambda: pictures.signed(np.zeros((5, 2, 2))), r"one map at a time, \(h,w\), got \(5, 2, 2\)"),
-        (lambda: pictures.overlay(GREY, RAMP, normalize="sum"), "normalize must be 'max' or 'minmax', got 'sum'"),
+        (lambda: pictures.overlay(GREY, np.zeros((3, 8, 8))), r"one map .*got \(3, 8, 8\).* maps\["),
+        (lambda: pictures.dim(GREY, np.zeros((1, 8, 8))), r"one map .*got \(1, 8, 8\)"),
+        (lambda: pictures.signed(np.zeros((5, 2, 2))), r"one map .*got \(5, 2, 2\)"),
+        (lambda: pictures.overlay(GREY, RAMP, normalize="sum"), "'max' or 'minmax', got 'sum'"),
         (lambda: pictures.overlay(GREY, RAMP, strength=2), "strength .*from 0 to 1, got 2"),
         (lambda: pictures.dim(GREY, RAMP, darkness=-0.5), "darkness .*from 0 to 1, got -0.5"),
-        (
-            lambda: pictures.dim(GREY, np.ones((4, 8), bool)),
-            r"the mask is \(4, 8\) and the picture \(8, 8\): a mask ha",
-        ),
+        (lambda: pictures.dim(GREY, np.ones((4, 8), bool)), r"size \(8, 8\), got \(4, 8\)"),
         (lambda: pictures.classes(GREY, np.zeros((2, 2, 2)), ["dog"]), "maps .*got"),
         (lambda: pictures.classes(GREY, RAMP, ["dog"] * 8), "maps .*got"),
     ],
@@ -328,17 +316,18 @@ def test_show_stores_the_text_with_the_picture_and_closes_the_figure(notebook):
     json.dumps([image.data, image.metadata, text.data])  # a notebook can hold it
 
 
-@pytest.mark.parametrize("dpi", [50, 100])
-def test_show_sends_a_small_png_of_the_size_of_the_figure(notebook, dpi):
-    _, (image, _) = shown(dpi=dpi)
-    data = base64.b64decode(image.data["image/png"])
+@pytest.mark.parametrize(("photos", "kind"), [(False, "png"), (True, "jpeg")])
+def test_show_sends_a_small_image_of_the_size_of_the_figure(notebook, photos, kind):
+    _, (image, _) = shown(photos=photos)
+    data = base64.b64decode(image.data[f"image/{kind}"])
     picture = Image.open(io.BytesIO(data))
-    assert picture.format == "PNG" and len(data) < 60_000
-    assert 0.7 * 4 * dpi < picture.width <= 4.2 * dpi and 0.7 * 3 * dpi < picture.height <= 3.2 * dpi
+    assert picture.format == kind.upper() and len(data) < 60_000
+    assert 280 < picture.width <= 420 and 210 < picture.height <= 320  # 4×3 inches, 100 pixels each
     assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 50  # it shows something
+    assert np.asarray(picture.convert("RGB"))[0, 0].min() == 255
 
 
 @pytest.mark.parametrize("alt", ["", "   ", "heat map", "dog"])
 def test_show_refuses_a_text_that_describes_nothing(notebook, alt):
-    with pytest.raises(ValueError, match="alt describes the figure to a reader who cannot see it, in a sentence; got"):
+    with pytest.raises(ValueError, match="expected alt to describe the figure"):
         shown(alt)

@@ -8,6 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision import models
 
+from cam_helpers import CamModel
+
 
 def pictures(n=2, size=64, seed=0):
     """Coarse blobs under fine noise, so that places and pictures differ: float (n,3,size,size)."""
@@ -69,3 +71,17 @@ class Tiny(nn.Module):
 def tiny_network(classes=5, seed=2):
     """The plainest network with an exact map: convolution, average pooling, linear head; in eval mode."""
     return Tiny(lambda net, f: net.head(f.mean((2, 3))), classes=classes, seed=seed).eval()
+
+
+def blobs(n=3, size=(64, 96)):
+    """Noise pictures: a list of uint8 (3,H,W)."""
+    random = torch.Generator().manual_seed(3)
+    return [torch.randint(0, 256, (3, *size), dtype=torch.uint8, generator=random) for _ in range(n)]
+
+
+class Counted(CamModel):
+    """Notes how many pictures each forward pass takes, in `calls`."""
+
+    def __call__(self, images):
+        self.__dict__.setdefault("calls", []).append(len(images))
+        return super().__call__(images)

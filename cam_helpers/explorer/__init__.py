@@ -1,28 +1,12 @@
 """Explore class activation maps: any class, any picture, any frame (lesson 04)."""
 
-from .app import Explorer
 from .compare import Classes, Networks, Pictures
-from .readout import Reader, read_out
 from .render import describe, identity, render
-from .scene import Scene, Source
-from .state import View
+from .settings import Settings
+from .single import Explorer, Reader, Why, read_out
+from .source import ForwardedPicture, Source
 from .video import Film, read_frames
-from .why import Why
+from .widgets import sliders
 
-__all__ = [
-    "Classes",
-    "Explorer",
-    "Film",
-    "Networks",
-    "Pictures",
-    "Reader",
-    "Scene",
-    "Source",
-    "View",
-    "Why",
-    "describe",
-    "identity",
-    "read_frames",
-    "read_out",
-    "render",
-]
+__all__ = ["Classes", "Explorer", "Film", "ForwardedPicture", "Networks", "Pictures", "Reader", "Settings", "Source",
+           "Why", "describe", "identity", "read_frames", "read_out", "render", "sliders"]  # fmt: skip

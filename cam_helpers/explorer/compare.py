@@ -3,112 +3,131 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import ipywidgets as widgets
+import ipywidgets
+from PIL import Image
 
-from .desk import App
-from .parts import ClassBox
-from .render import describe, draw, montage, percent, png
-from .scene import Scene, Source
-from .state import View
+from .base import ROW_WRAP, ExplorerWidget
+from .render import describe, draw, montage, percent, shared_limit
+from .settings import Settings
+from .source import ForwardedPicture, Source, shrunk
+from .widgets import ClassBox
 
 __all__ = ["Classes", "Networks", "Pictures"]
 
+Panel = tuple[str, int, ForwardedPicture]  # title, class index, picture
 
-class Comparison(App):
-    """Panels (caption, view, scene), made by a subclass; with scale "shared" all have one scale."""
 
+class Comparison(ExplorerWidget):
+    """Several panels in one image; with scale "shared" all have one colour scale."""
+
+    two_columns = False
     columns = 3
-    width = 280  # pixels of a panel: three lie beside each other in a notebook, and their words can be read
+    width = 280  # pixels of a panel: three fit side by side in a notebook, and their words can be read
 
-    def lay(self, *controls: widgets.Widget) -> None:
-        look = [self.choices("style", "colours", "scale", "rule"), self.numbers("threshold", "opacity")]
-        self.children = [*controls, *look, self.message, self.image, self.text, self.saver()]
-        self.update.now()
+    def arrange(self, *controls: ipywidgets.Widget) -> None:
+        look = self.controls("style", "colours", "scale", "rule", "threshold", "opacity")
+        super().arrange(*controls, look)
 
-    def panels(self) -> list[tuple[str, View, Scene]]:
+    def panels(self) -> list[Panel]:
         raise NotImplementedError
 
-    def draw(self) -> tuple[bytes, str]:
-        panels = [(caption, view, scene.shrunk(self.width)) for caption, view, scene in self.panels()]
-        limit, said = None, "Each on a colour scale of its own."
-        if self.view.scale == "shared":
-            maps = [scene.map(view) for _, view, scene in panels]
-            limit = max((m.abs() if self.view.style == "signed" else m).max().item() for m in maps)
-            said = "One colour scale for all."
-        images, lines = [], []
-        for caption, view, scene in panels:
-            images.append(draw(view, scene, limit))
-            lines.append(describe(view, scene, caption))
-        return png(montage(images, [caption for caption, _, _ in panels], self.columns)), "\n".join([*lines, said])
-
-
-def _caption(scene: Scene, c: int, first: str = "") -> str:
-    return f"{first or scene.classes[c]}, {percent(scene.probabilities[c])}"
+    def draw(self) -> tuple[Image.Image, str]:
+        captions, shown = [], []
+        for title, c, picture in self.panels():
+            captions.append(f"{title}, {percent(picture.probabilities[c])}")
+            shown.append((replace(self.settings, label=c), shrunk(picture, self.width)))
+        shared = self.settings.scale == "shared"
+        limit = shared_limit(shown) if shared else None
+        lines = [describe(*panel, caption) for panel, caption in zip(shown, captions, strict=True)]
+        lines.append("One colour scale for all." if shared else "Each on a colour scale of its own.")
+        return montage([draw(*panel, limit) for panel in shown], captions, self.columns), "\n".join(lines)
 
 
 class Classes(Comparison):
-    """Up to five classes in one picture (lecture 14:20); labels: indices or names, none: the five likeliest."""
+    """Up to five classes in one picture (lecture 14:20).
 
-    def __init__(self, source: Source, labels: Sequence[int | str] = (), view: View | None = None,
+    Args:
+        source: the network and its pictures
+        labels: class indices or names; none: the five most probable
+        settings: what to show first
+        folder: where "save" puts images and settings
+    """
+
+    def __init__(self, source: Source, labels: Sequence[int | str] = (), settings: Settings | None = None,
                  folder: str | Path = "explored"):  # fmt: skip
-        super().__init__(source, view, folder)
+        super().__init__(source, settings, folder)
         self.boxes = [ClassBox(source.classes, f"class {i + 1}") for i in range(5)]
         for box, label in zip(self.boxes, labels, strict=False):
             box.value = box.names[box.find(str(label))]
         for box in self.boxes:
             box.layout.width, box.style.description_width = "210px", "60px"
-            box.observe(lambda _: self.act(self.update), "value")
-        picture = self.choice("picture", list(source.pictures))
-        self.lay(widgets.Box([picture, *self.boxes], layout={"flex_flow": "row wrap"}))
+            box.observe(lambda _: self.handle(self.update), "value")
+        self.arrange(ipywidgets.Box([self.controls("picture"), *self.boxes], layout=ROW_WRAP))
 
-    def panels(self):
-        scene = self.scene()
+    def panels(self) -> list[Panel]:
+        picture = self.current()
         labels = [box.find(box.value) for box in self.boxes if box.value.strip()]
-        labels = labels or [i for i, _ in scene.top(5)]
-        return [(_caption(scene, c), self.view.but(label=c), scene) for c in labels]
+        labels = labels or [c for c, _ in picture.top(5)]
+        return [(picture.classes[c], c, picture) for c in labels]
 
 
 class Pictures(Comparison):
-    """One class in all pictures of the source, highest score first (Zhou et al., Figure 3). label: an index, a name, or
-    None for what the first picture shows. The source should keep as many pictures as it has."""
+    """One class in all pictures of the source, highest score first (Zhou et al., Figure 3).
+
+    Args:
+        source: the network and its pictures; it should keep as many as it has
+        label: a class index or name; None: what the first picture shows
+        settings: what to show first
+        folder: where "save" puts images and settings
+    """
 
     columns = 4
     width = 208
 
-    def __init__(self, source: Source, label: int | str | None = None, view: View | None = None,
+    def __init__(self, source: Source, label: int | str | None = None, settings: Settings | None = None,
                  folder: str | Path = "explored"):  # fmt: skip
-        super().__init__(source, view, folder)
-        box = self.class_box()
-        self.view = self.view.but(label=None if label is None else box.find(str(label)))
-        self.lay(box)
+        super().__init__(source, settings, folder)
+        controls = self.controls("label")
+        if label is not None:
+            self.settings = replace(self.settings, label=self.control["label"].find(str(label)))
+        self.arrange(controls)
 
-    def panels(self):
-        c = self.scene().label(self.view)
-        scenes = sorted(map(self.source.scene, self.source.pictures), key=lambda scene: -scene.cams.logits[0, c].item())
-        return [(_caption(scene, c, scene.name), self.view.but(label=c), scene) for scene in scenes]
+    def panels(self) -> list[Panel]:
+        c = self.current().class_index(self.settings)
+        pictures = [self.source.forward(name) for name in self.source.pictures]
+        pictures.sort(key=lambda picture: -picture.cams.logits[0, c].item())
+        return [(picture.name, c, picture) for picture in pictures]
 
-    def draw(self):
-        data, text = super().draw()
-        word = self.source.classes[self.scene().label(self.view)]
-        return data, f"{word} in {len(self.source.pictures)} pictures, highest score first:\n{text}"
+    def draw(self) -> tuple[Image.Image, str]:
+        image, text = super().draw()
+        name = self.source.classes[self.current().class_index(self.settings)]
+        return image, f"{name} in {len(self.source.pictures)} pictures, highest score first:\n{text}"
 
 
 class Networks(Comparison):
-    """The same class by several networks {name: Source} that share pictures and class names."""
+    """The same class by several networks.
 
-    def __init__(self, sources: Mapping[str, Source], view: View | None = None, folder: str | Path = "explored"):
+    Args:
+        sources: {name: Source}, with the same pictures and class names
+        settings: what to show first
+        folder: where "save" puts images and settings
+    """
+
+    def __init__(
+        self, sources: Mapping[str, Source], settings: Settings | None = None, folder: str | Path = "explored"
+    ):
         self.sources = dict(sources)
-        super().__init__(next(iter(self.sources.values())), view, folder)
-        self.lay(self.choice("picture", list(self.source.pictures)), self.class_box())
+        super().__init__(next(iter(self.sources.values())), settings, folder)
+        self.arrange(self.controls("picture", "label"))
 
-    def panels(self):
-        wanted = self.source.classes[self.scene().label(self.view)]
+    def panels(self) -> list[Panel]:
+        name = self.source.classes[self.current().class_index(self.settings)]
         panels = []
-        for name, source in self.sources.items():
-            if wanted not in source.classes:
-                raise ValueError(f"{name} has no class called {wanted!r}")
-            c, scene = source.classes.index(wanted), source.scene(self.view.picture)
-            panels.append((f"{name}: {_caption(scene, c)}", self.view.but(label=c), scene))
+        for network, source in self.sources.items():
+            if name not in source.classes:
+                raise ValueError(f"{network} has no class called {name!r}")
+            panels.append((f"{network}: {name}", source.classes.index(name), source.forward(self.settings.picture)))
         return panels
