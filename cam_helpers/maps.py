@@ -16,7 +16,15 @@ from torch.nn import functional as F
 
 from .tracing import NotCamCompatible, trace
 
-__all__ = ["CamModel", "Cams", "NotCamCompatible", "class_activation_maps"]
+__all__ = [
+    "CamModel",
+    "Cams",
+    "NotCamCompatible",
+    "class_activation_maps",
+    "eval_mode",
+    "resize",
+    "select_classes",
+]
 
 
 def class_activation_maps(features: Tensor, weight: Tensor) -> Tensor:
@@ -63,7 +71,7 @@ class Cams:
         the map over the picture. Raises IndexError for a class that does not exist, ValueError or TypeError for a
         selection of another form.
         """
-        chosen, per_picture = _select(classes, *self.logits.shape)
+        chosen, per_picture = select_classes(classes, *self.logits.shape)
         features = self.features.float() if self.features.dtype in (torch.half, torch.bfloat16) else self.features
         weight = self.weight.to(features.dtype)
         if per_picture:
@@ -119,7 +127,7 @@ class CamModel:
         self.model = model
         self._single_output = False
         self._check_train_mode()
-        with _eval_mode(model):
+        with eval_mode(model):
             self._traced = trace(model)
 
     def __repr__(self) -> str:
@@ -137,7 +145,7 @@ class CamModel:
         self._check_images(images)
         self._check_train_mode()
         t = self._traced
-        with torch.no_grad(), _eval_mode(self.model):
+        with torch.no_grad(), eval_mode(self.model):
             try:
                 features, logits = t.run(images)
             except RuntimeError as error:
@@ -202,7 +210,7 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def _select(classes, n: int, c: int) -> tuple[Tensor | list[int] | None, bool]:
+def select_classes(classes, n: int, c: int) -> tuple[Tensor | list[int] | None, bool]:
     """-> (indices or None for all, True when there is one per picture)."""
     if classes is None:
         return None, False
@@ -234,7 +242,7 @@ def _select(classes, n: int, c: int) -> tuple[Tensor | list[int] | None, bool]:
 
 
 @contextmanager
-def _eval_mode(model: nn.Module):
+def eval_mode(model: nn.Module):
     """Eval mode inside; outside, every module has the mode it had."""
     training = [module for module in model.modules() if module.training]
     for module in training:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from .maps import CamModel, Cams, _eval_mode
+from .maps import CamModel, Cams, eval_mode
 
 __all__ = ["LinearProbe", "batches", "gap_features", "layer_features"]
 
@@ -94,7 +94,7 @@ def layer_features(network: nn.Module, images, layer: str, batch: int = 64) -> T
         return found[0]
 
     try:
-        with _eval_mode(network):
+        with eval_mode(network):
             return _over(network, images, batch, run)
     finally:
         handle.remove()

@@ -30,7 +30,7 @@ from captum.attr import (
 from torch import Tensor, fx, nn
 from torchcam import methods
 
-from .maps import NotCamCompatible, _eval_mode, _select
+from .maps import NotCamCompatible, eval_mode, select_classes
 from .networks.course import Pixels
 from .tracing import trace
 
@@ -42,7 +42,7 @@ def _batchwise(method: Callable) -> Callable:
 
     @wraps(method)
     def maps(network: nn.Module, images: Tensor, classes, *, batch: int = 32, **options) -> Tensor:
-        with _eval_mode(network), torch.enable_grad():
+        with eval_mode(network), torch.enable_grad():
             images, classes = _checked(network, images, classes)
             parts = zip(images.split(batch), classes.split(batch), strict=True)
             return torch.cat([method(network, *part, **options).detach() for part in parts])
@@ -166,7 +166,7 @@ def _checked(network: nn.Module, images: Tensor, classes) -> tuple[Tensor, Tenso
         scores = network(images[:1])
     if not isinstance(scores, Tensor) or scores.ndim != 2:
         raise ValueError("the network must return one score per class, (N,C)")
-    chosen, per_picture = _select(classes, len(images), scores.shape[1])
+    chosen, per_picture = select_classes(classes, len(images), scores.shape[1])
     if not per_picture:
         if chosen is None or len(chosen) != 1:
             raise ValueError("classes must be an int, or an (N,) tensor with one class per picture")

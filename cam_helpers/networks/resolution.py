@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch._subclasses import FakeTensor, FakeTensorMode
 from torch.nn import functional as F
 
-from ..maps import _eval_mode
+from ..maps import eval_mode
 from ..pooling import node_name
 from ..tracing import _Tracer
 from .course import Pixels
@@ -120,7 +120,7 @@ def blank(network: nn.Module, size: int) -> Tensor:
 
 def probe(stage: nn.Module, x: Tensor) -> Tensor:
     """stage(x) without leaving a trace: in train mode a BatchNorm would count the batch."""
-    with torch.no_grad(), _eval_mode(stage):
+    with torch.no_grad(), eval_mode(stage):
         return stage(x)
 
 
