@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["fast_precision", "half_precision", "pick"]
+__all__ = ["fast_precision", "half_precision", "pick", "processes"]
 
 
 def pick() -> torch.device:
@@ -29,3 +29,14 @@ def half_precision(device: torch.device | str) -> torch.autocast:
     precision = fast_precision(device)
     half = torch.float16 if precision == "fp16" else torch.bfloat16
     return torch.autocast(device.type, half, enabled=precision != "no")
+
+
+def processes():
+    """This process among those that torchrun or accelerate started (accelerate's PartialState); `.device` is its own.
+
+    It also works on a machine without an accelerator, where accelerate has to be told.
+    """
+    from accelerate import PartialState  # here: it takes a third of a second to import
+    from accelerate.utils import parse_flag_from_env
+
+    return PartialState(cpu=not torch.accelerator.is_available() or parse_flag_from_env("ACCELERATE_USE_CPU"))

@@ -31,7 +31,7 @@ from torch import Tensor, fx, nn
 from torchcam import methods
 
 from .maps import NotCamCompatible, eval_mode, select_classes
-from .networks.course import Pixels
+from .networks.small import Pixels
 from .tracing import trace
 
 __all__ = ["grad_cam", "grad_cam_plus_plus", "input_gradient", "layer_cam", "occlusion", "score_cam", "smooth_gradient"]

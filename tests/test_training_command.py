@@ -69,16 +69,16 @@ def test_the_last_line_is_the_run_and_the_checkpoint_is_what_it_says(capsys, tmp
 
 
 def test_every_field_of_a_recipe_is_an_option(capsys, tmp_path):
-    options = ["--pool", "max", "--norm", "group", "--resolution", 32, "--growing", 1, 0, "--no-flips", "--hidden", 0.1,
+    options = ["--pool", "max", "--resolution", 32, "--growing", 1, 0, "--no-flips",
                "--smoothing", 0.1, "--weight-decay", 0, "--learning-rate", 0.01, "--accumulate", 2, "--batch", 8,
                "--epochs", 1, "--seed", 3, "--no-channels-last"]  # fmt: skip
     result = json.loads(call(capsys, *SMALL, *options, "--n", 16, "--out", tmp_path)[-1])
     _, card = load_checkpoint(result["checkpoint"])
-    asked = {"pool": "max", "norm": "group", "resolution": 32, "growing": [1, 0], "flips": False, "hidden": 0.1,
+    asked = {"pool": "max", "resolution": 32, "growing": [1, 0], "flips": False,
              "smoothing": 0.1, "weight_decay": 0, "learning_rate": 0.01, "accumulate": 2, "batch": 8, "epochs": 1,
              "seed": 3, "n": 16, "channels_last": False}  # fmt: skip
     assert {k: card["recipe"][k] for k in asked} == asked
-    assert card["network"] == {"name": "course", "num_classes": 20, "pool": "max", "resolution": 32, "norm": "group"}
+    assert card["network"] == {"name": "course", "num_classes": 20, "pool": "max", "resolution": 32}
 
 
 def test_the_list_is_that_of_the_recipes(capsys):
