@@ -150,8 +150,8 @@ def test_weights_on_the_disk_are_loaded_without_a_network(empty_home, no_network
 
 def test_the_default_weights_are_preferred_to_older_ones(empty_home, no_network):
     every = models.get_model_weights("mobilenet_v2")
-    for weights in every:
-        torch.save(models.get_model("mobilenet_v2").state_dict(), weights_file(empty_home, weights))
+    for found in every:
+        torch.save(models.get_model("mobilenet_v2").state_dict(), weights_file(empty_home, found))
     assert pretrained("mobilenet_v2")[1] is every.DEFAULT
 
 

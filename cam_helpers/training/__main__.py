@@ -20,16 +20,14 @@ from .state import StateFiles
 
 def main(arguments: list[str] | None = None) -> dict:
     """Train, evaluate, write the checkpoint; the same command resumes where it was interrupted."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
+    given = parser().parse_args(arguments)
     try:
-        names = {field.name for field in fields(Recipe)}
-        recipe = PRESETS[given.preset].but(**{k: v for k, v in vars(given).items() if k in names})
+        recipe = recipe_of(given)
         StateFiles(given.out, {})
     except ValueError as error:
-        parser.error(str(error))
+        parser().error(str(error))
     except OSError as error:
-        parser.error(f"nothing can be written to {given.out}: {error.strerror}")
+        parser().error(f"nothing can be written to {given.out}: {error.strerror}")
 
     every = processes()
     with every.main_process_first():  # the first draws, the others find the pictures in the cache
@@ -71,7 +69,12 @@ def _split(recipe: Recipe, split: str):
     return drawn_world().load(recipe.task, split, n=recipe.n, size=recipe.size, seed=recipe.data_seed)
 
 
-def _parser() -> argparse.ArgumentParser:
+def recipe_of(given: argparse.Namespace) -> Recipe:
+    names = {field.name for field in fields(Recipe)}
+    return PRESETS[given.preset].but(**{k: v for k, v in vars(given).items() if k in names})
+
+
+def parser() -> argparse.ArgumentParser:
     """One option for each field of a recipe; what is not given does not appear in the result."""
     parser = argparse.ArgumentParser(prog="python -m cam_helpers.training", description=__doc__)
     parser.add_argument("--preset", choices=list(PRESETS), default="quick")
