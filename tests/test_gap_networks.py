@@ -211,11 +211,11 @@ def test_an_impossible_resolution_is_answered_with_the_possible_ones():
     [
         (("resnet",), {}, r"no network 'resnet', did you mean 'resnet\d+'\? there are alexnet, .*, course_dense$"),
         (("xyz",), {}, "no network 'xyz'; there are"),
-        (("course", 3, "gap"), {}, "no pool 'gap'.* there are avg, max, sum"),
+        (("course", 3, "gap"), {}, "pool is one of avg, max, sum, got 'gap'"),
         (("course", 0), {}, "num_classes must be 1 or more, got 0"),
         (("course_dense", 3, "max"), {}, "course_dense has dense layers instead of a global pooling"),
         (("nin",), {"weights": "DEFAULT"}, "there are no pretrained weights for nin"),
-        (("resnet18",), {"weights": "IMAGENET1K_V1"}, "weights is None, 'DEFAULT' or a member"),
+        (("resnet18",), {"weights": "IMAGENET1K_V1"}, "weights for resnet18 are one of .*, got 'IMAGENET1K_V1'"),
         (("resnet18",), {"weights": models.ResNet50_Weights.DEFAULT}, "weights for resnet18 are one of ResNet18_W"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -103,8 +103,12 @@ def gap_network(
         ValueError: an unknown name (the nearest is named), or an impossible resolution (the possible ones are)
         WeightsUnavailable: the weights are not on this machine and cannot be downloaded
     """
-    _check_name("network", name, DESIGNS)
-    _check_name("pool", pool, POOLS)
+    if name not in DESIGNS:
+        near = difflib.get_close_matches(str(name), DESIGNS, 1)
+        hint = f", did you mean {near[0]!r}?" if near else ";"
+        raise ValueError(f"no network {name!r}{hint} there are {', '.join(DESIGNS)}")
+    if pool not in POOLS:
+        raise ValueError(f"pool is one of {', '.join(POOLS)}, got {pool!r}")
     if num_classes < 1:
         raise ValueError(f"num_classes must be 1 or more, got {num_classes}")
     design = DESIGNS[name]
@@ -142,8 +146,6 @@ def _trunk(name: str, design: Design, weights) -> tuple[nn.Sequential, nn.Module
     if weights is None:
         options = {"aux_logits": False, "init_weights": True} if design.source == "googlenet" else {}
         return _cut(models.get_model(design.source, **options), design.last), None
-    if isinstance(weights, str) and weights != "DEFAULT":
-        raise ValueError(f"weights is None, 'DEFAULT' or a member of torchvision's enum, got {weights!r}")
     network, _ = pretrained(design.source, weights=None if weights == "DEFAULT" else weights)
     layers = [m for m in network.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
     return _cut(network, design.last), None if design.extra else layers[-1]
@@ -172,10 +174,3 @@ def _extra(units: int, design: Design, small: bool) -> nn.Sequential:
             stages[f"conv{number}"] = nn.Sequential(layer, nn.ReLU(inplace=True))
         units = wanted
     return nn.Sequential(stages)
-
-
-def _check_name(what: str, name: str, known: Iterable[str]) -> None:
-    if name not in known:
-        near = difflib.get_close_matches(str(name), known, 1)
-        hint = f", did you mean {near[0]!r}?" if near else ";"
-        raise ValueError(f"no {what} {name!r}{hint} there are {', '.join(known)}")
