@@ -24,7 +24,7 @@ from torch import Tensor, fx, nn
 from torchcam import methods
 
 from .maps import NotCamCompatible, eval_mode, select_classes
-from .networks.course import Pixels
+from .networks.small import Pixels
 from .occlusion import hidden, mean_over_windows, window_corners
 from .tracing import trace
 

@@ -10,7 +10,7 @@ import cam_helpers
 from cam_helpers import CamModel, NotCamCompatible, gap_network
 from cam_helpers.images import read_picture
 from cam_helpers.networks import NAMES, WeightsUnavailable, blobs, caffe_alexnet, pretrained
-from cam_helpers.networks.course import Pixels, Residual
+from cam_helpers.networks.small import Pixels, Residual
 
 MAPS = {  # features (K,h,w) at the network's picture size: the paper's section 3.1, the released layouts, the designs
     "alexnet": (1024, 13, 13), "alexnet_star": (512, 13, 13), "vgg16": (1024, 14, 14), "googlenet": (1024, 14, 14),
@@ -82,9 +82,10 @@ def test_logits_are_what_the_maps_give_back(name):
 
 
 def test_sum_is_mean_times_places():
-    average, total = (gap_network("course", 3, pool, bias=False).eval() for pool in ("avg", "sum"))
+    average, total = (gap_network("course", 3, pool).eval() for pool in ("avg", "sum"))
     total.load_state_dict(average.state_dict())
-    torch.testing.assert_close(total(drawn()), 256 * average(drawn()))
+    bias = average.head.bias
+    torch.testing.assert_close(total(drawn()) - bias, 256 * (average(drawn()) - bias))
 
 
 def test_the_dense_twin_has_no_exact_map():
@@ -120,7 +121,6 @@ def test_a_network_is_torchvisions_trunk_the_extra_convolutions_and_one_layer(na
     trunk = parameters_of(name.removesuffix("_star"), last)
     inserted = sum(9 * a * b + b for a, b in extra)
     assert count(on_meta(name, 1000)) == trunk + inserted + 1001 * units - units + 1000
-    assert count(on_meta(name, 1000, bias=False)) == trunk + inserted + 1000 * units
 
 
 def test_caffes_layouts_have_the_published_number_of_parameters():
@@ -151,11 +151,8 @@ def test_blobs_need_no_numbers_and_leave_the_network_as_it_was():
 
 
 @pytest.mark.parametrize("name", COURSE)
-@pytest.mark.parametrize("norm", ["batch", "group"])
-def test_the_courses_networks_are_small_and_take_both_sizes(name, norm):
-    model = gap_network(name, 20, norm=norm)
-    kinds = {type(m) for m in model.modules()}
-    assert (nn.BatchNorm2d in kinds, nn.GroupNorm in kinds) == (norm == "batch", norm == "group")
+def test_the_courses_networks_are_small_and_take_both_sizes(name):
+    model = gap_network(name, 20)
     assert count(model) < 600_000
     loss = nn.functional.cross_entropy(model(drawn(size=128)), torch.tensor([1, 2]))
     loss.backward()
@@ -164,7 +161,7 @@ def test_the_courses_networks_are_small_and_take_both_sizes(name, norm):
 
 def test_a_residual_block_starts_as_nothing():
     x = torch.randn(2, 16, 8, 8)
-    torch.testing.assert_close(Residual(16, 16, "group")(x), x.relu())
+    torch.testing.assert_close(Residual(16)(x), x.relu())
 
 
 def test_pixels_are_scaled_to_minus_one_to_one():
@@ -180,7 +177,7 @@ def test_pixels_are_scaled_to_minus_one_to_one():
     "bad", [torch.tensor([0.0, 2.64]), torch.tensor([-2.1, 0.5]), torch.tensor([3]), torch.tensor([0.5, torch.nan])]
 )
 def test_pictures_that_were_scaled_before_are_refused(bad):
-    with pytest.raises(ValueError, match="give uint8, or float from 0 to 1"):
+    with pytest.raises(ValueError, match="expected uint8, or float from 0 to 1"):
         Pixels()(bad)
 
 
@@ -193,25 +190,20 @@ def test_pixels_compile_into_one_graph():
 
 
 @pytest.mark.parametrize(
-    ("name", "by", "resolution", "units"),
+    ("name", "resolution", "units"),
     [
-        ("vgg16", "cut", 28, 1024), ("alexnet", "cut", 27, 1024), ("googlenet", "cut", 28, 1024),
-        ("resnet18", "cut", 14, 256), ("resnet50", "cut", 28, 512), ("mobilenet_v2", "cut", 14, 96),
-        ("nin", "cut", 13, 384), ("course", "cut", 32, 32), ("resnet18", "dilation", 28, 512),
-        ("mobilenet_v2", "dilation", 14, 1280), ("alexnet", "dilation", 25, 1024),
-        ("squeezenet1_1", "dilation", 25, 512), ("googlenet", "dilation", 26, 1024), ("course", "dilation", 32, 128),
-        ("course", "dilation", 16, 128),
+        ("resnet18", 28, 512), ("mobilenet_v2", 14, 1280), ("alexnet", 25, 1024), ("squeezenet1_1", 25, 512),
+        ("googlenet", 26, 1024), ("course", 32, 128), ("course", 16, 128),
     ],
 )  # fmt: skip
-def test_the_resolution_is_the_one_asked_for(name, by, resolution, units):
-    cams = CamModel(on_meta(name, 3, resolution=resolution, by=by))(blank(name))
+def test_the_resolution_is_the_one_asked_for(name, resolution, units):
+    cams = CamModel(on_meta(name, 3, resolution=resolution))(blank(name))
     assert cams.features.shape == (2, units, resolution, resolution)
 
 
-@pytest.mark.parametrize(("by", "sides"), [("cut", "7, 14, 28, 56, 112"), ("dilation", "7, 14, 28, 56, 112, 224")])
-def test_an_impossible_resolution_is_answered_with_the_possible_ones(by, sides):
-    with pytest.raises(ValueError, match=f"by='{by}' gives maps of side {sides} for pictures of 224 pixels, not 15"):
-        on_meta("resnet18", 3, resolution=15, by=by)
+def test_an_impossible_resolution_is_answered_with_the_possible_ones():
+    with pytest.raises(ValueError, match=r"224 pixels .* 7, 14, 28, 56, 112, 224, got 15"):
+        on_meta("resnet18", 3, resolution=15)
 
 
 @pytest.mark.parametrize(
@@ -219,14 +211,11 @@ def test_an_impossible_resolution_is_answered_with_the_possible_ones(by, sides):
     [
         (("resnet",), {}, r"no network 'resnet', did you mean 'resnet\d+'\? there are alexnet, .*, course_dense$"),
         (("xyz",), {}, "no network 'xyz'; there are"),
-        (("course", 3, "gap"), {}, "no pool 'gap'.* there are avg, max, sum"),
-        (("course",), {"by": "cutting"}, "no by 'cutting', did you mean 'cut'"),
-        (("course",), {"norm": "layer"}, "no norm 'layer'; there are batch, group"),
-        (("resnet18",), {"norm": "group"}, "resnet18 has its own norms: norm is a choice of course,"),
+        (("course", 3, "gap"), {}, "pool is one of avg, max, sum, got 'gap'"),
         (("course", 0), {}, "num_classes must be 1 or more, got 0"),
         (("course_dense", 3, "max"), {}, "course_dense has dense layers instead of a global pooling"),
         (("nin",), {"weights": "DEFAULT"}, "there are no pretrained weights for nin"),
-        (("resnet18",), {"weights": "IMAGENET1K_V1"}, "weights is None, 'DEFAULT' or a member"),
+        (("resnet18",), {"weights": "IMAGENET1K_V1"}, "weights for resnet18 are one of .*, got 'IMAGENET1K_V1'"),
         (("resnet18",), {"weights": models.ResNet50_Weights.DEFAULT}, "weights for resnet18 are one of ResNet18_W"),
     ],
 )
@@ -264,7 +253,7 @@ def test_the_trained_head_is_kept_where_nothing_is_cut(stored, name, finer):
 
 @pytest.mark.parametrize(
     "options",
-    [{"num_classes": 10}, {"pool": "max"}, {"bias": False}, {"resolution": 14, "by": "cut"}],
+    [{"num_classes": 10}, {"pool": "max"}],
     ids=lambda options: next(iter(options)),
 )
 def test_otherwise_the_head_is_new_and_the_trunk_trained(stored, options):

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import threading
 import time
 
 import pytest
@@ -10,13 +11,13 @@ from tiny_networks import pictures, weights_file
 from torchvision import models
 
 from cam_helpers import CamModel
-from cam_helpers.networks import WeightsUnavailable, pretrained
+from cam_helpers.networks import WeightsUnavailable, pretrained, weights
 
 NAME = "squeezenet1_1"  # the smallest file
 
 
 @contextlib.contextmanager
-def at_once(seconds=2.0):
+def at_once(seconds=3.0):
     start = time.perf_counter()
     yield
     assert time.perf_counter() - start < seconds
@@ -47,7 +48,13 @@ WORDS = f"^No pretrained weights for {NAME}: they are not on this machine, and t
 
 @pytest.mark.parametrize(
     "address",
-    ["http://no-such-host.invalid:3128", "no-such-host.invalid:3128", "http://192.0.2.1:81", "http://127.0.0.1:9"],
+    [
+        "http://no-such-host.invalid:3128",
+        "no-such-host.invalid:3128",
+        "http://192.0.2.1:81",
+        "http://127.0.0.1:9",
+        "http://127.0.0.1:port",
+    ],
 )
 def test_an_address_that_leads_nowhere_is_given_up_at_once(empty_home, monkeypatch, address):
     through(monkeypatch, address)
@@ -81,11 +88,52 @@ def test_patience_can_be_chosen(empty_home, monkeypatch):
             pretrained(NAME, patience=0.2)
 
 
-def test_offline_no_host_is_asked(empty_home, no_network, monkeypatch):
-    monkeypatch.setenv("CAM_OFFLINE", "1")
+@pytest.mark.parametrize("value", ["1", "true", "yes"])
+def test_offline_no_host_is_asked(empty_home, no_network, monkeypatch, value):
+    monkeypatch.setenv("CAM_OFFLINE", value)
     with at_once(0.5), pytest.raises(WeightsUnavailable, match="not on this machine, and CAM_OFFLINE is set"):
         pretrained(NAME)
     assert issubclass(WeightsUnavailable, OSError)
+
+
+@pytest.mark.parametrize("value", ["0", "false", ""])
+def test_offline_may_be_switched_off(empty_home, monkeypatch, value):
+    monkeypatch.setenv("CAM_OFFLINE", value)
+    through(monkeypatch, "http://127.0.0.1:9")
+    with at_once(), pytest.raises(WeightsUnavailable, match=WORDS):
+        pretrained(NAME)
+
+
+@contextlib.contextmanager
+def proxy_that_says(words):
+    """An address that answers every visit with these bytes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    visitor, _ = server.accept()
+                    with visitor:
+                        visitor.recv(1000)
+                        visitor.sendall(words)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("words", [b"HTTP/1.1 403 Forbidden\r\n\r\n", b"", b"220 mail.example ready\r\n"])
+def test_a_proxy_that_refuses_leaves_one_line_for_the_reader(empty_home, monkeypatch, words):
+    with proxy_that_says(words) as address:
+        through(monkeypatch, address)
+        with at_once(), pytest.raises(WeightsUnavailable, match=WORDS):
+            pretrained(NAME)
+
+
+@pytest.mark.parametrize("status", ["200 OK", "403 Forbidden"])
+def test_any_reply_of_the_host_is_an_answer(monkeypatch, status):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with proxy_that_says(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()) as address:
+        assert weights.answers(f"{address}/weights.pth", 5.0)
 
 
 @pytest.mark.parametrize("name", [NAME, "mobilenet_v2"])
@@ -102,8 +150,8 @@ def test_weights_on_the_disk_are_loaded_without_a_network(empty_home, no_network
 
 def test_the_default_weights_are_preferred_to_older_ones(empty_home, no_network):
     every = models.get_model_weights("mobilenet_v2")
-    for weights in every:
-        torch.save(models.get_model("mobilenet_v2").state_dict(), weights_file(empty_home, weights))
+    for found in every:
+        torch.save(models.get_model("mobilenet_v2").state_dict(), weights_file(empty_home, found))
     assert pretrained("mobilenet_v2")[1] is every.DEFAULT
 
 

@@ -1,11 +1,12 @@
 """Broken off anywhere, going on, ending alike: Ctrl-C, crashes, damaged and hostile states, on the CPU bit for bit."""
 
 import errno
-import json
 import os
 import pickle
 import re
 import signal
+import subprocess
+import sys
 import time
 import warnings
 import zipfile
@@ -13,6 +14,7 @@ import zipfile
 import pandas as pd
 import pytest
 import torch
+from conftest import ROOT
 from tiny_training import RECIPE, Items, network, pictures, same, timeless
 
 from cam_helpers.training import fit
@@ -192,7 +194,7 @@ def evil_pickle(path, tmp_path):
 
 
 def evil_state(path, tmp_path):
-    torch.save({"recipe": "{}", "model": Evil(tmp_path / "owned")}, path)
+    torch.save({"settings": {}, "model": Evil(tmp_path / "owned")}, path)
 
 
 def other_parts(path, tmp_path):
@@ -224,18 +226,23 @@ def two_states(tmp_path):
     return out
 
 
+def settings_of(folder):
+    return state(folder)["settings"]
+
+
 def said(caught):
     return [str(w.message) for w in caught if w.category is UserWarning]
 
 
 @pytest.mark.parametrize(("damage", "reason"), DAMAGES.items(), ids=lambda d: getattr(d, "__name__", ""))
 def test_a_damaged_state_is_named_and_the_one_before_is_used(two_states, tmp_path, unbroken, damage, reason):
+    files = StateFiles(two_states, settings_of(two_states))
     damage(two_states / "state.pt", tmp_path)
     with pytest.warns(UserWarning) as caught:
-        assert StateFiles(two_states, RECIPE.same_weights() | {"pictures": 40}).load()["step"] == 5
+        assert files.load()["step"] == 5
     (text,) = said(caught)
     assert text.startswith(f"state.pt is damaged, or not the state of a run ({reason}")
-    assert text.endswith("): the one before is used")
+    assert text.endswith("): the previous state is used, or the run starts over")
     with pytest.warns(UserWarning, match="state.pt is damaged"):
         assert ends_like(unbroken, two_states)
     assert not (tmp_path / "owned").exists()
@@ -256,15 +263,15 @@ def test_with_both_states_damaged_the_run_starts_over(two_states, tmp_path, unbr
     with pytest.warns(UserWarning) as caught:
         assert ends_like(unbroken, two_states)
     first, second = said(caught)
-    assert first == "state.pt is damaged, or not the state of a run (File is not a zip file): the run starts over"
-    assert second.startswith("state.before.pt is damaged") and second.endswith("): the run starts over")
+    assert first.startswith("state.pt is damaged, or not the state of a run (File is not a zip file)")
+    assert second.startswith("state.before.pt is damaged") and second.endswith("or the run starts over")
     assert not (tmp_path / "owned").exists()
 
 
 def test_a_damaged_state_does_not_take_the_place_of_the_good_one(two_states, tmp_path, unbroken):
     for _ in range(2):
         cut(two_states / "state.pt", tmp_path)
-        with pytest.warns(UserWarning, match="the one before is used"):
+        with pytest.warns(UserWarning, match="state.pt is damaged"):
             broken_off(two_states, 2)
         assert state(two_states)["step"] == 6 and state(two_states, "state.before.pt")["step"] == 5
     with warnings.catch_warnings():
@@ -281,7 +288,7 @@ def test_killed_between_two_renames_the_one_before_is_there(two_states, unbroken
 
 def test_any_damage_is_either_harmless_or_named(two_states):
     """Random bytes anywhere in the file: never another state, never another error."""
-    files = StateFiles(two_states, RECIPE.same_weights() | {"pictures": 40})
+    files = StateFiles(two_states, settings_of(two_states))
     whole, good = (two_states / "state.pt").read_bytes(), files.load()
     dice, named = torch.Generator().manual_seed(0), 0
     for _ in range(150):
@@ -304,16 +311,41 @@ def test_any_damage_is_either_harmless_or_named(two_states):
 def test_a_full_disk_leaves_the_states_as_they_were(two_states, monkeypatch, first):
     for path in two_states.iterdir() if first else ():
         path.unlink()
-    kept = {p.name: p.read_bytes() for p in two_states.glob("state*")}
+    kept = {p.name: p.read_bytes() for p in two_states.iterdir()}
 
-    def full(value, file):
-        file.write(b"half")
+    def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(torch, "save", full)
+        patch.setattr(os, "fsync", full)
         train(two_states)
-    assert {p.name: p.read_bytes() for p in two_states.glob("state*")} == kept
+    assert {p.name: p.read_bytes() for p in two_states.iterdir()} == kept
+
+
+def test_a_disk_that_is_really_full(tmp_path):
+    """A limit on the size of files does what a full disk does: the write fails in the middle."""
+    code = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+from cam_helpers.training import fit
+from conftest import ROOT
+from tiny_training import RECIPE, network, pictures
+try:
+    fit(network(), pictures(), RECIPE, out=sys.argv[1])
+except OSError as error:
+    print("OSError", error)
+"""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "data", ROOT / "tests")))}
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "run"], env=env, capture_output=True, text=True)
+    assert done.stdout.startswith("OSError") and "File too large" in done.stdout, done.stderr[-2000:]
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["log.csv"]
+
+
+def test_what_a_killed_run_left_is_cleared_away(two_states, unbroken):
+    (two_states / ".state.new.pt-x1y2").write_bytes(b"half")
+    assert ends_like(unbroken, two_states)
+    assert sorted(p.name for p in two_states.iterdir()) == ["log.csv", "state.before.pt", "state.pt"]
 
 
 # -- states of other runs ---------------------------------------------------------------------------------------------
@@ -330,16 +362,40 @@ def refuses(out, words, **how):
 
 def test_the_state_of_another_run_is_refused_and_kept(two_states):
     refuses(two_states, "other settings (learning_rate 0.05 instead of 0.1)", learning_rate=0.1)
-    refuses(two_states, "other settings (epochs 3 instead of 4, hidden 0.2 instead of 0.0)", epochs=4, hidden=0.0)
+    refuses(two_states, "other settings (epochs 3 instead of 4, flips True instead of False)", epochs=4, flips=False)
     refuses(two_states, "another network", net=network(classes=5))
-    with pytest.raises(ValueError, match=r"other settings \(pictures 40 instead of 39\)"):
+    with pytest.raises(ValueError, match="pictures 40 instead of 39"):
         fit(network(), pictures(39), RECIPE, out=two_states)
 
 
-@pytest.mark.parametrize("settings", ["[]", "nonsense", 3, None, json.dumps(3)])
-def test_a_state_of_unknown_settings_is_refused(two_states, settings):
-    torch.save(state(two_states) | {"recipe": settings}, two_states / "state.pt")
-    refuses(two_states, "other settings (its settings cannot be read)")
+def one_other_picture(data):
+    data.images[17, 0, 3, 5] += 1
+
+
+def one_other_label(data):
+    data.labels[39] = (data.labels[39] + 1) % 3
+
+
+def another_order(data):
+    data.labels = data.labels.flip(0)
+
+
+@pytest.mark.parametrize("as_items", [False, True])
+@pytest.mark.parametrize("change", [one_other_picture, one_other_label, another_order])
+def test_other_pictures_or_labels_of_the_same_number_are_refused(tmp_path, change, as_items):
+    recipe, wrap = RECIPE.but(epochs=1), Items if as_items else lambda data: data
+    first = fit(network(), wrap(pictures()), recipe, out=tmp_path)
+    again = fit(network(), wrap(pictures()), recipe, out=tmp_path)
+    assert same(first.network, again.network)
+    change(other := pictures())
+    with pytest.raises(ValueError, match=r"fingerprint of pictures and labels .* give another folder, or delete it"):
+        fit(network(), wrap(other), recipe, out=tmp_path)
+
+
+def test_a_state_without_settings_is_not_the_state_of_a_run(two_states, unbroken):
+    torch.save(state(two_states) | {"settings": "nonsense"}, two_states / "state.pt")
+    with pytest.warns(UserWarning, match="its parts are others"):
+        assert ends_like(unbroken, two_states)
 
 
 def test_a_folder_that_cannot_be_is_named_before_anything_is_trained(tmp_path):

@@ -142,6 +142,7 @@ LOSSES = """
 import json, os, sys
 import torch
 from accelerate import PartialState
+from tiny_networks import with_group_norms
 from tiny_training import PLAIN, network, pictures
 from cam_helpers import gap_network
 from cam_helpers.training import fit, loop
@@ -154,7 +155,7 @@ loop.loss_of = noted
 
 torch.manual_seed(0)
 recipe = PLAIN.but(epochs=5, learning_rate=0.1, accumulate=int(sys.argv[2]), size=48)
-net = gap_network("course", 3, norm="group")
+net = with_group_norms(gap_network("course", 3))
 run = fit(net, pictures(40, 48), recipe, pictures(20, 48, seed=1))
 rank = PartialState().process_index
 with open(f"{sys.argv[1]}/{PartialState().num_processes}-{rank}.json", "w") as file:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_networks import with_group_norms
 from torch import nn
 from torch.nn import functional as F
 
@@ -103,7 +104,7 @@ def test_the_theoretical_field_of_the_courses_network_is_what_its_layers_say():
 
 
 def test_group_norm_sees_the_whole_picture():
-    assert theoretical_field(gap_network("course", 3, norm="group"), (64, 64)) == (0, 0, 64, 64)
+    assert theoretical_field(with_group_norms(gap_network("course", 3)), (64, 64)) == (0, 0, 64, 64)
 
 
 @pytest.mark.parametrize("name", ["course", "course_star"])
@@ -157,7 +158,7 @@ def plain_loop(cams, image, unit, window, stride):
 @pytest.mark.parametrize("name", ["course", "course_nin", "group"])
 def test_only_what_can_matter_is_computed_and_nothing_is_lost(name):
     torch.manual_seed(1)
-    network = gap_network("course", 3, norm="group") if name == "group" else gap_network(name, 3)
+    network = with_group_norms(gap_network("course", 3)) if name == "group" else gap_network(name, 3)
     network, image = network.eval(), torch.randint(0, 256, (3, 80, 80), dtype=torch.uint8)
     side, step = 80, 4
     cams = CamModel(network)

@@ -48,6 +48,14 @@ def lively(model, images):
     return model
 
 
+def with_group_norms(network):
+    """The network, changed in place, with a GroupNorm for every BatchNorm2d."""
+    for name, layer in list(network.named_modules()):
+        if isinstance(layer, nn.BatchNorm2d):
+            network.set_submodule(name, nn.GroupNorm(8, layer.num_features))
+    return network
+
+
 def weights_file(folder, weights):
     return folder / Path(urlsplit(weights.url).path).name
 

@@ -6,13 +6,13 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from cam_helpers.networks.course import Pixels
+from cam_helpers.networks.small import Pixels
 from cam_helpers.training import Recipe
 
 # three epochs of five steps, with everything that is random switched on
-RECIPE = Recipe(size=16, epochs=3, batch=8, growing=(0.5, 0.5), hidden=0.2, precision="no", seed=7)
+RECIPE = Recipe(size=16, epochs=3, batch=8, growing=(0.5, 0.5), precision="no", seed=7)
 STEPS = 15
-PLAIN = RECIPE.but(flips=False, hidden=0.0, growing=(1, 0))
+PLAIN = RECIPE.but(flips=False, growing=(1, 0))
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Networks that can localize (lesson 02): heads replaced by global average pooling, and finer maps."""
 
 from .caffe import blobs, caffe_alexnet
-from .checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from .checkpoints import CheckpointError, load_checkpoint, save_checkpoint, stored_weights
 from .convolutional import fully_convolutional
 from .gap import NAMES, gap_network
 from .resolution import dilate
@@ -19,4 +19,5 @@ __all__ = [
     "load_checkpoint",
     "pretrained",
     "save_checkpoint",
+    "stored_weights",
 ]

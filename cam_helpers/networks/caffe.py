@@ -1,12 +1,13 @@
-"""The layouts of Caffe's networks, which the paper and the slides start from; torchvision's AlexNet is another one."""
+"""Caffe's networks, which the paper and the slides start from. (torchvision's AlexNet has another layout.)"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
 from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode
 
-from .resolution import shapes
+from .resolution import run_in_eval
 
 __all__ = ["blobs", "caffe_alexnet", "caffe_trunk", "nin_trunk"]
 
@@ -14,10 +15,10 @@ _RELEASED = {"pool": "pool8_global", "head": "fc9"}  # what the paper's released
 
 
 def caffe_trunk(conv5: int = 256, stride5: int = 2) -> nn.Sequential:
-    """conv1 … pool5 of Caffe's AlexNet, for 227×227 pictures: (N,3,227,227) -> (N,256,6,6).
+    """conv1 to pool5 of Caffe's AlexNet: (N,3,227,227) -> (N,256,6,6).
 
     Local response norm after the pooling, convolutions in two groups. The paper's networks for Places205 have 384 units
-    in conv5 and keep its 13×13 places: stride 1 in pool5, so 11×11.
+    in conv5 and stride 1 in pool5: 11×11 places.
     """
     return nn.Sequential(
         OrderedDict(
@@ -31,7 +32,7 @@ def caffe_trunk(conv5: int = 256, stride5: int = 2) -> nn.Sequential:
 
 
 def caffe_alexnet(num_classes: int = 1000) -> nn.Sequential:
-    """Caffe's AlexNet with its dense layers: (N,3,227,227) -> logits (N,num_classes). The slides' first blob list."""
+    """Caffe's AlexNet with its dense layers, the slides' first list: (N,3,227,227) -> logits (N,num_classes)."""
     stages = OrderedDict(caffe_trunk().named_children())
     stages["flatten"] = nn.Flatten()
     stages["fc6"] = nn.Sequential(nn.Linear(256 * 6 * 6, 4096), nn.ReLU(inplace=True), nn.Dropout())
@@ -41,7 +42,7 @@ def caffe_alexnet(num_classes: int = 1000) -> nn.Sequential:
 
 
 def nin_trunk() -> nn.Sequential:
-    """Network in Network as Caffe has it for ImageNet, without its last 1×1 convolution: 224 pixels -> (N,1024,6,6)."""
+    """Caffe's Network in Network for ImageNet without its last 1×1 convolution: (N,3,224,224) -> (N,1024,6,6)."""
     return nn.Sequential(
         OrderedDict(
             conv1=_conv(3, 96, 11, stride=4), cccp1=_conv(96, 96, 1), cccp2=_conv(96, 96, 1), pool1=_pool(),
@@ -53,16 +54,19 @@ def nin_trunk() -> nn.Sequential:
 
 
 def blobs(network: nn.Sequential, images: Tensor) -> dict[str, tuple[int, ...]]:
-    """The list of Caffe's `net.blobs`: name -> shape, from "data" to "prob", as the slides print it; without computing.
+    """The list of Caffe's `net.blobs`, as the slides print it: name -> shape, from "data" to "prob".
 
-    images (N,3,H,W); only their shape is read.
+    images (N,3,H,W): only their shape is read, and nothing is computed.
     """
-    stages = []
+    shapes = {"data": tuple(images.shape)}
+    x = FakeTensorMode(allow_non_fake_inputs=True).from_tensor(images)  # a shape without numbers
     for name, stage in network.named_children():
-        stages += stage.named_children() if name in ("trunk", "extra") else [(name, stage)]
-    found = {"data": tuple(images.shape), **{_RELEASED.get(k, k): v for k, v in shapes(stages, images).items()}}
-    last = list(found.values())[-1]
-    return {name: shape for name, shape in found.items() if name != "flatten"} | {"prob": last}
+        layers = stage.named_children() if name in ("trunk", "extra") else [(name, stage)]
+        for layer_name, layer in layers:
+            x = run_in_eval(layer, x)
+            shapes[_RELEASED.get(layer_name, layer_name)] = tuple(x.shape)
+    shapes.pop("flatten", None)
+    return shapes | {"prob": tuple(x.shape)}
 
 
 def _conv(*sizes: int, **options) -> nn.Sequential:

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
-from ..files import drawn_world
+from ..files import drawn_world, replacing
 from .gap import gap_network
 
-__all__ = ["CheckpointError", "card_text", "load_checkpoint", "save_checkpoint"]
+__all__ = ["CheckpointError", "card_text", "load_checkpoint", "save_checkpoint", "stored_weights"]
 
-_BUILT_BY = {"name", "num_classes", "pool", "resolution", "by", "bias", "norm"}  # weights= would fetch a file
-_NEEDED = {"network": dict, "classes": list, "task": str, "size": int, "metrics": dict}
+_CARD = {"network": dict, "classes": list, "task": str, "size": int, "metrics": dict}  # what every card has
 
 
 class CheckpointError(ValueError):
@@ -24,10 +23,10 @@ class CheckpointError(ValueError):
 
 
 def load_checkpoint(name_or_path: str | os.PathLike) -> tuple[nn.Module, dict]:
-    """-> (network in eval mode on the CPU, card). The network normalises inside: uint8 or float 0–1 in.
+    """-> (network in eval mode on the CPU, card). The network normalises inside: it takes uint8, or float from 0 to 1.
 
-    name_or_path: a checkpoint of the course ("objects-gap"), or the path of a .safetensors file. The file holds
-    numbers and text only; nothing in it is run. Raises CheckpointError when it is missing, damaged or foreign.
+    name_or_path: a checkpoint that comes with the course ("objects-gap"), or the path of a .safetensors file. The file
+    holds numbers and text only; nothing in it is run. Raises CheckpointError when it is missing, damaged or foreign.
     """
     path = _find(name_or_path)
     try:
@@ -36,44 +35,42 @@ def load_checkpoint(name_or_path: str | os.PathLike) -> tuple[nn.Module, dict]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path.name} is damaged, or not a safetensors file ({error}): make it again") from error
-    if not isinstance(card, dict) or not all(isinstance(card.get(k), kind) for k, kind in _NEEDED.items()):
+    if not isinstance(card, dict) or _missing(card) or len(card["classes"]) > 100_000:
         raise CheckpointError(f"{path.name} has no card of this course: load it with the program that wrote it")
-    if not 0 < len(card["classes"]) <= 100_000 or len(card["classes"]) != card["network"].get("num_classes"):
-        raise CheckpointError(
-            f"{path.name}: its card names {len(card['classes'])} classes, its network has another number"
-        )
-    if other := set(card["network"]) - _BUILT_BY:
-        raise CheckpointError(f"{path.name}: its card asks for {', '.join(sorted(other))}, which no network here has")
+    built = card["network"]
     try:
-        network = gap_network(**card["network"])
+        network = gap_network(built["name"], len(card["classes"]), built.get("pool", "avg"), built.get("resolution"))
         network.load_state_dict(tensors)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path.name}: its weights are not those of the network on its card ({error})") from error
     return network.eval(), card
 
 
 def save_checkpoint(network: nn.Module, card: dict, path: str | os.PathLike) -> Path:
-    """Write weights and card to `path`, whole or not at all, and the card for people beside it as Markdown.
+    """Write weights and card to `path`, complete or not at all, and the card as Markdown beside it.
 
-    Weights are stored in half precision: half the size, and the maps differ by a thousandth.
-
-    card["network"]: the arguments of `gap_network` that build it again; card["classes"], ["task"], ["size"],
-    ["metrics"] and whatever else is known. Raises CheckpointError when the card lacks one of these.
+    Weights are stored in half precision: half the size, and the maps differ by a thousandth. card["network"]: the
+    arguments of `gap_network` that build it again; card["classes"], ["task"], ["size"], ["metrics"] and whatever else
+    is known. Raises CheckpointError when the card lacks one of these, OSError where nothing can be written.
     """
-    if missing := [k for k, kind in _NEEDED.items() if not isinstance(card.get(k), kind)]:
+    if missing := _missing(card):
         raise CheckpointError(f"the card lacks {', '.join(missing)}")
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
-    for target, data in (
-        (path, safetensors.torch.save(tensors, {"card": json.dumps(card)})),
-        (path.with_suffix(".md"), card_text(path.stem, card).encode()),
-    ):
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        temporary.write_bytes(data)
-        os.replace(temporary, target)
+    with replacing(path) as file:
+        file.write(safetensors.torch.save(stored_weights(network), {"card": json.dumps(card)}))
+    with replacing(path.with_suffix(".md")) as file:
+        file.write(card_text(path.stem, card).encode())
     return path
+
+
+def stored_weights(network: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a checkpoint: in half precision, but for those with numbers above 65504, its largest one."""
+    tensors = {}
+    for name, tensor in network.state_dict().items():
+        tensor = tensor.detach().cpu().contiguous()
+        half = tensor.half() if tensor.is_floating_point() else tensor
+        tensors[name] = half if half.isfinite().equal(tensor.isfinite()) else tensor
+    return tensors
 
 
 def card_text(name: str, card: dict) -> str:
@@ -94,15 +91,15 @@ def _words(value) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _missing(card: dict) -> list[str]:
+    return [key for key, kind in _CARD.items() if not isinstance(card.get(key), kind)]
+
+
 def _find(name_or_path: str | os.PathLike) -> Path:
-    path = Path(name_or_path)
-    if path.suffix == ".safetensors" or path.is_file():
-        if not path.is_file():
-            raise CheckpointError(f"there is no file {path}")
-        return path
-    folder = drawn_world().checkpoint_folder()
-    found = folder / f"{path.name}.safetensors"
-    if not found.is_file() or path.name != str(name_or_path):
-        names = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none yet: run `make checkpoints`"
-        raise CheckpointError(f"there is no checkpoint {str(name_or_path)!r}; there are: {names}")
-    return found
+    if Path(name_or_path).is_file():
+        return Path(name_or_path)
+    shipped = {path.stem: path for path in drawn_world().checkpoint_folder().glob("*.safetensors")}
+    if str(name_or_path) not in shipped:
+        names = ", ".join(sorted(shipped)) or "none yet: run `make checkpoints`"
+        raise CheckpointError(f"there is no file or checkpoint {str(name_or_path)!r}; there are: {names}")
+    return shipped[str(name_or_path)]

@@ -1,21 +1,21 @@
-"""Finer maps from the same weights: strides replaced by dilation; and the shapes inside a network."""
+"""Finer maps from the same weights: strides replaced by dilation."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, fx, nn
-from torch._subclasses import FakeTensor, FakeTensorMode
+from torch._subclasses import FakeTensorMode
 from torch.nn import functional as F
 
 from ..maps import eval_mode
 from ..pooling import node_name
 from ..tracing import _Tracer
-from .course import Pixels
+from .small import Pixels
 
-__all__ = ["blank", "dilate", "probe", "resolutions", "shapes"]
+__all__ = ["blank", "dilate", "run_in_eval", "with_resolution"]
 
 _WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 _OTHERS = (nn.ConvTranspose2d, nn.Upsample, nn.LPPool2d, nn.FractionalMaxPool2d)
@@ -23,7 +23,7 @@ _FUNCTIONS = {F.conv2d, torch.conv2d, F.max_pool2d, torch.max_pool2d, F.avg_pool
 
 
 def dilate(network: nn.Module, output_stride: int) -> nn.Module:
-    """A copy of the network in which no layer is coarser than `output_stride` pixels; the weights are the same.
+    """A copy of the network with the same weights, in which no layer is coarser than `output_stride` pixels.
 
     A convolution or pooling that would go beyond loses its stride, and those after it look at places as many times
     further apart (à trous). So at every place that the strided network has, the features are what they were, except
@@ -34,20 +34,53 @@ def dilate(network: nn.Module, output_stride: int) -> nn.Module:
     """
     if output_stride < 1:
         raise ValueError(f"output_stride must be 1 or more, got {output_stride}")
-    network, made = copy.deepcopy(network), {}
+    network = copy.deepcopy(network)
+    changed = {}  # layer -> its new stride and dilation, and the layer that has them
     for name, layer, before, after in list(_windows(network)):
-        beyond = after > output_stride
-        if beyond and (after % output_stride or (output_stride % before and before % output_stride)):
+        new_before, new_after = min(before, output_stride), min(after, output_stride)
+        if before % new_before or after % new_after or new_after % new_before:
             raise ValueError(
                 f"layer '{name}' goes from a stride of {before} to {after} pixels: {output_stride} does not fit between"
             )
-        plan = (output_stride // before or 1, before // output_stride or 1) if beyond else (after // before, 1)
-        if layer not in made:
-            made[layer] = plan, _spread(layer, *plan) if beyond else layer
-        if made[layer][0] != plan:
+        plan = (new_after // new_before, before // new_before)
+        if layer not in changed:
+            changed[layer] = plan, _spread(layer, *plan)
+        if changed[layer][0] != plan:
             raise ValueError(f"layer '{name}' is used at several strides: give each place a layer of its own")
-        network.set_submodule(name, made[layer][1])
+        network.set_submodule(name, changed[layer][1])
     return network
+
+
+def with_resolution(trunk: nn.Module, size: int, resolution: int) -> nn.Module:
+    """The trunk, dilated so that its maps of pictures of `size` pixels have this side.
+
+    Raises ValueError, with the sides that are possible, where that cannot be.
+    """
+    sides = []
+    for stride in sorted({1, *(after for *_, after in _windows(trunk))}, reverse=True):
+        try:
+            finer = dilate(trunk, stride)
+        except ValueError:  # an average pooling, or a stride of 3 in between
+            continue
+        side = run_in_eval(finer, blank(finer, size)).shape[-1]
+        if side == resolution:
+            return finer
+        sides.append(str(side))
+    raise ValueError(f"resolution for pictures of {size} pixels is one of {', '.join(sides)}, got {resolution}")
+
+
+def blank(network: nn.Module, size: int) -> Tensor:
+    """A picture (1,3,size,size) of the type that the network takes, with a shape but no numbers (a FakeTensor)."""
+    like = next(network.parameters(), torch.empty(0))
+    dtype = torch.uint8 if any(isinstance(m, Pixels) for m in network.modules()) else like.dtype
+    picture = torch.empty(1, 3, size, size, dtype=dtype, device=like.device)
+    return FakeTensorMode(allow_non_fake_inputs=True).from_tensor(picture)
+
+
+def run_in_eval(stage: nn.Module, x: Tensor) -> Tensor:
+    """stage(x) in eval mode; in train mode a BatchNorm would count the batch."""
+    with torch.no_grad(), eval_mode(stage):
+        return stage(x)
 
 
 def _windows(network: nn.Module) -> Iterator[tuple[str, nn.Module, int, int]]:
@@ -58,70 +91,32 @@ def _windows(network: nn.Module) -> Iterator[tuple[str, nn.Module, int, int]]:
         before = max((strides[source] for source in node.all_input_nodes), default=1)
         strides[node] = before
         if isinstance(layer, _WINDOWS):
-            stride = set(_pair(layer.stride))
-            if len(stride) > 1:
+            stride, other = _pair(layer.stride)
+            if stride != other:
                 raise ValueError(f"layer '{node.target}' has a stride of its own along each side")
-            strides[node] = before * stride.pop()
+            strides[node] = before * stride
             yield node.target, layer, before, strides[node]
-        elif node.target in _FUNCTIONS or _holds_windows(layer):
+        elif node.target in _FUNCTIONS or (layer and any(isinstance(m, _WINDOWS + _OTHERS) for m in layer.modules())):
             raise ValueError(f"the stride of '{node_name(node)}' cannot be replaced by dilation")
 
 
-def _holds_windows(layer: nn.Module | None) -> bool:
-    return layer is not None and any(isinstance(m, _WINDOWS + _OTHERS) for m in layer.modules())
-
-
-def _spread(layer: nn.Module, stride: int, factor: int) -> nn.Module:
-    """The layer with this stride, its window `factor` times wider."""
+def _spread(layer: nn.Module, stride: int, dilation: int) -> nn.Module:
+    """The layer with this stride, its window `dilation` times wider."""
     layer.stride = (stride, stride)
-    if factor == 1 or set(_pair(layer.kernel_size)) == {1}:
+    if dilation == 1 or _pair(layer.kernel_size) == (1, 1):
         return layer
     if isinstance(layer, nn.AvgPool2d):
-        raise ValueError(f"{layer} would need dilation, which average pooling has not: choose a larger output_stride")
-    layer.dilation = tuple(d * factor for d in _pair(layer.dilation))
+        raise ValueError(f"{layer} would need dilation, and average pooling has none. Choose a larger output_stride")
+    layer.dilation = tuple(d * dilation for d in _pair(layer.dilation))
     if isinstance(layer, nn.Conv2d):
         if not isinstance(layer.padding, str):
-            layer.padding = tuple(p * factor for p in layer.padding)
-        layer._reversed_padding_repeated_twice = [p * factor for p in layer._reversed_padding_repeated_twice]
+            layer.padding = tuple(p * dilation for p in layer.padding)
+        layer._reversed_padding_repeated_twice = [p * dilation for p in layer._reversed_padding_repeated_twice]
         return layer
-    (y, x), layer.padding = _pair(layer.padding), 0  # a pooling pads by half of its undilated window at most
-    edge = nn.ConstantPad2d((x * factor, x * factor, y * factor, y * factor), -torch.inf)
-    return nn.Sequential(edge, layer) if x or y else layer
-
-
-def resolutions(trunk: nn.Module, size: int) -> Iterator[tuple[int, nn.Module]]:
-    """The mapping resolutions a trunk can be dilated to, coarsest first: (side, dilated copy)."""
-    for stride in sorted({1, *(after for *_, after in _windows(trunk))}, reverse=True):
-        try:
-            finer = dilate(trunk, stride)
-        except ValueError:  # an average pooling, or a stride of 3 in between
-            continue
-        yield probe(finer, blank(finer, size)).shape[-1], finer
-
-
-def shapes(stages: Iterable[tuple[str, nn.Module]], images: Tensor) -> dict[str, tuple[int, ...]]:
-    """name -> shape of what each stage of a chain gives. Nothing is computed; the pictures lend their shape."""
-    found = {}
-    if not isinstance(images, FakeTensor):
-        images = FakeTensorMode(allow_non_fake_inputs=True).from_tensor(images)
-    for name, stage in stages:
-        images = probe(stage, images)
-        found[name] = tuple(images.shape)
-    return found
-
-
-def blank(network: nn.Module, size: int) -> Tensor:
-    """A picture that has a shape and no numbers (a FakeTensor), of the kind the network takes: (1,3,size,size)."""
-    like = next(network.parameters(), torch.empty(0))
-    kind = torch.uint8 if any(isinstance(m, Pixels) for m in network.modules()) else like.dtype
-    picture = torch.empty(1, 3, size, size, dtype=kind, device=like.device)
-    return FakeTensorMode(allow_non_fake_inputs=True).from_tensor(picture)
-
-
-def probe(stage: nn.Module, x: Tensor) -> Tensor:
-    """stage(x) without leaving a trace: in train mode a BatchNorm would count the batch."""
-    with torch.no_grad(), eval_mode(stage):
-        return stage(x)
+    # a max pooling pads by half of its undilated window at most: pad before it
+    y, x = (p * dilation for p in _pair(layer.padding))
+    layer.padding = 0
+    return nn.Sequential(nn.ConstantPad2d((x, x, y, y), -torch.inf), layer) if x or y else layer
 
 
 def _pair(value) -> tuple[int, int]:

@@ -4,48 +4,43 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 
-import yaml
+import torch
 
+from ..devices import processes
 from ..files import drawn_world
-from ..networks import gap_network, save_checkpoint
-from .loop import evaluate, fit, processes
+from ..networks import gap_network, save_checkpoint, stored_weights
+from .loop import evaluate, fit
 from .recipe import PRESETS, Recipe
 from .state import StateFiles
 
 
 def main(arguments: list[str] | None = None) -> dict:
-    """Train, evaluate, write the checkpoint; the same command goes on where it was broken off."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    if given.list:
-        print("\n".join(_shipped()))
-        return {}
+    """Train, evaluate, write the checkpoint; the same command resumes where it was interrupted."""
+    given = parser().parse_args(arguments)
     try:
-        recipe = (PRESETS | _shipped())[given.preset].but(
-            **{k: v for k, v in vars(given).items() if k in _kinds() and v is not None}
-        )
+        recipe = recipe_of(given)
         StateFiles(given.out, {})
     except ValueError as error:
-        parser.error(str(error))
+        parser().error(str(error))
     except OSError as error:
-        parser.error(f"nothing can be written to {given.out}: {error.strerror}")
+        parser().error(f"nothing can be written to {given.out}: {error.strerror}")
+
     every = processes()
     with every.main_process_first():  # the first draws, the others find the pictures in the cache
-        train, val = (
-            drawn_world().load(recipe.task, split, n=recipe.n, size=recipe.size, seed=recipe.data_seed)
-            for split in ("train", "val")
-        )
-    built = {
-        "name": recipe.network, "num_classes": len(train.classes), "pool": recipe.pool,
-        "resolution": recipe.resolution, "norm": recipe.norm,
+        train, val = _split(recipe, "train"), _split(recipe, "val")
+    design = {
+        "name": recipe.network, "num_classes": len(train.classes), "pool": recipe.pool, "resolution": recipe.resolution,
     }  # fmt: skip
-    network = seeded(built, recipe.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = gap_network(**design)
     run = fit(network, train, recipe, val, given.out)
-    run.network.half().float()  # checkpoints are stored in half precision: the scores are those of what is stored
+
+    run.network.load_state_dict(stored_weights(run.network))  # the scores are those of what is stored
     scores = evaluate(run.network, val)
     path = given.checkpoint or given.out / "checkpoint.safetensors"
     result = {
@@ -54,13 +49,14 @@ def main(arguments: list[str] | None = None) -> dict:
         "device": run.device, "precision": run.precision, "processes": every.num_processes, "checkpoint": str(path),
     }  # fmt: skip
     if every.is_main_process:
-        libraries = {name: version(name) for name in ("torch", "torchvision", "accelerate", "cam_helpers")}
+        tested = evaluate(run.network, _split(recipe, "test"))  # the test split is looked at once, for the card
         card = {
             "task": recipe.task, "data_version": train.version, "data_seed": recipe.data_seed, "size": recipe.size,
-            "pictures": len(train), "network": built, "classes": train.classes, "seed": recipe.seed,
+            "pictures": len(train), "network": design, "classes": train.classes, "seed": recipe.seed,
             "recipe": recipe.same_weights(),
-            "metrics": {f"val_{k}": v for k, v in scores.items()} | _tested(run, recipe),
-            "trained_on": f"{run.device}, {run.precision}, {run.seconds:.0f} s", "versions": libraries,
+            "metrics": {f"val_{k}": v for k, v in scores.items()} | {f"test_{k}": v for k, v in tested.items()},
+            "trained_on": f"{run.device}, {run.precision}, {run.seconds:.0f} s",
+            "versions": {name: version(name) for name in ("torch", "torchvision", "accelerate", "cam_helpers")},
         }  # fmt: skip
         save_checkpoint(run.network, card, path)
         print(json.dumps(result), flush=True)
@@ -69,48 +65,31 @@ def main(arguments: list[str] | None = None) -> dict:
     return result
 
 
-def seeded(built: dict, seed: int):
-    """The network with the first weights of this seed."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return gap_network(**built)
+def _split(recipe: Recipe, split: str):
+    return drawn_world().load(recipe.task, split, n=recipe.n, size=recipe.size, seed=recipe.data_seed)
 
 
-def _tested(run, recipe: Recipe) -> dict:
-    """The test split is looked at once, for the card."""
-    test = drawn_world().load(recipe.task, "test", n=recipe.n, size=recipe.size, seed=recipe.data_seed)
-    return {f"test_{k}": v for k, v in evaluate(run.network, test).items()}
+def recipe_of(given: argparse.Namespace) -> Recipe:
+    names = {field.name for field in fields(Recipe)}
+    return PRESETS[given.preset].but(**{k: v for k, v in vars(given).items() if k in names})
 
 
-def _shipped() -> dict[str, Recipe]:
-    """The recipes of the checkpoints that come with the course."""
-    path = drawn_world().checkpoint_folder() / "recipes.yaml"
-    listed = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {name: PRESETS["course"].but(**values) for name, values in (listed or {}).items()}
-
-
-def _kinds() -> dict:
-    return {f.name: type(f.default) for f in fields(Recipe) if f.default is not MISSING}
-
-
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """One option for each field of a recipe; what is not given does not appear in the result."""
     parser = argparse.ArgumentParser(prog="python -m cam_helpers.training", description=__doc__)
-    names = [*PRESETS, *_shipped()]
-    parser.add_argument("--list", action="store_true", help="only name the checkpoints that come with the course")
-    parser.add_argument("--preset", choices=names, default="quick", metavar="NAME", help=", ".join(names))
+    parser.add_argument("--preset", choices=list(PRESETS), default="quick")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for state, log and checkpoint")
     parser.add_argument("--checkpoint", type=Path, help="where to write the checkpoint, if not in --out")
-    kinds = _kinds() | {"n": int, "resolution": int}
-    for name, kind in kinds.items():
-        how = {"type": kind}
-        if kind is bool:
-            how = {"action": argparse.BooleanOptionalAction}
-        elif kind is tuple:
+    for field in fields(Recipe):
+        how = {"type": int if field.default is None else type(field.default)}
+        if field.name == "growing":
             how = {"type": float, "nargs": 2}
-        names = [f"--{name.replace('_', '-')}", *(["--pictures"] if name == "n" else [])]  # torchrun cannot pass --n on
-        parser.add_argument(*names, default=None, **how)
+        elif how["type"] is bool:
+            how = {"action": argparse.BooleanOptionalAction}
+        flags = [f"--{field.name.replace('_', '-')}"]
+        if field.name == "n":
+            flags.append("--pictures")  # torchrun cannot pass --n on
+        parser.add_argument(*flags, dest=field.name, default=argparse.SUPPRESS, **how)
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 import torch
@@ -11,32 +12,36 @@ from torch.utils.data import DataLoader, Dataset
 
 from .recipe import Recipe
 
-__all__ = ["Batches", "augment"]
+__all__ = ["Batches", "augment", "in_memory"]
 
 
 class Batches:
-    """The pictures of a set, batch after batch, this process's share of each.
+    """The pictures of a data set, batch after batch, this process's share of each.
 
-    data: has `.images` uint8 (N,3,H,W) and `.labels` (the world, or any such object); or is a Dataset of
-    (uint8 (3,H,W), label), read by worker processes, whose own dice, if any, are PyTorch's. Pictures in memory move to
-    the device once, if they fill at most a quarter of what is free there; else batch by batch.
+    Args:
+        data: has `.images` uint8 (N,3,H,W) and `.labels`, as the drawn world has; or is a Dataset of
+            (uint8 (3,H,W), label), read by worker processes, whose random numbers, if any, are PyTorch's
+        recipe: seed, batch size and what is done to the pictures
+        device: where the batches go. Pictures in memory move there once, if they fill at most a quarter of what is
+            free; else batch by batch
+        rank, world: number of this process, and of all
+        workers: processes that read a Dataset
     """
 
     def __init__(self, data, recipe: Recipe, device: torch.device, rank: int = 0, world: int = 1, workers: int = 0):
         self.data, self.recipe, self.device, self.rank, self.world = data, recipe, device, rank, world
-        self.images, self.labels, self.mean = getattr(data, "images", None), None, None
-        inside = isinstance(self.images, Tensor)
-        self.count, self.workers, parts = len(self.images if inside else data), workers, world * recipe.accumulate
+        self.workers, parts = workers, world * recipe.accumulate
+        self.count = len(data.images) if in_memory(data) else len(data)
         self.batch = min(recipe.batch, self.count // parts * parts)
         if recipe.batch % parts or not self.batch:
             raise ValueError(
                 f"{self.count} pictures in batches of {recipe.batch} cannot be shared by {world} processes "
                 f"in {recipe.accumulate} equal parts each"
             )
-        if inside:
-            self.labels = torch.as_tensor(data.labels)
-            self.mean = self.images[:1000].float().mean((0, 2, 3)).round().to(self.images.dtype).to(device)
-            if fits(self.images, device):
+        if in_memory(data):
+            self.images, self.labels = data.images, torch.as_tensor(data.labels)
+            # the CPU and Apple's shared memory hold them already
+            if device.type != "cuda" or self.images.nbytes <= torch.cuda.mem_get_info(device)[0] // 4:
                 self.images, self.labels = self.images.to(device), self.labels.to(device)
 
     def __len__(self) -> int:
@@ -49,18 +54,33 @@ class Batches:
         chosen = order[: len(self) * self.batch].view(len(self), self.batch)[first:, self.rank :: self.world]
         for step, (images, labels) in enumerate(self._read(chosen, epoch), first):
             torch.manual_seed((((self.recipe.seed * 4099 + epoch) * 65537 + step) << 8) + self.rank)
-            yield augment(images, self.recipe, self.recipe.side(epoch), self.mean), labels
+            yield augment(images, self.recipe, self.recipe.side(epoch)), labels
+
+    def fingerprint(self) -> str:
+        """A short text that differs for other pictures or labels. Of a Dataset it reads 100 items only."""
+        if in_memory(self.data):
+            parts = [self.images, self.labels]
+        else:
+            with torch.random.fork_rng(devices=[]):
+                some = range(0, self.count, -(-self.count // 100))
+                parts = [part for index in some for part in _Seeded(self.data)[self._seed(0) + index, index]]
+        digest = hashlib.blake2b(digest_size=8)
+        for part in parts:
+            digest.update(torch.as_tensor(part).detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    def _seed(self, epoch: int) -> int:
+        """What the seeds of this epoch's pictures start from."""
+        return (self.recipe.seed * 4099 + epoch) << 24
 
     def _read(self, chosen: Tensor, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        if isinstance(self.images, Tensor):
-            chosen = chosen.to(self.images.device)
-            for index in chosen:
+        if in_memory(self.data):
+            for index in chosen.to(self.images.device):
                 yield tuple(t[index].to(self.device, non_blocking=True) for t in (self.images, self.labels))
             return
-        dice = (self.recipe.seed * 4099 + epoch) << 24
         loader = DataLoader(
-            _Diced(self.data),
-            batch_sampler=[[(dice + index, index) for index in step] for step in chosen.tolist()],
+            _Seeded(self.data),
+            batch_sampler=[[(self._seed(epoch) + index, index) for index in step] for step in chosen.tolist()],
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
         )
@@ -68,8 +88,8 @@ class Batches:
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
 
-class _Diced(Dataset):
-    """(dice, index) -> the item, whose own dice fall alike in every worker process, and when a run goes on."""
+class _Seeded(Dataset):
+    """(seed, index) -> the item, seeded identically in every worker process, and when a run goes on."""
 
     def __init__(self, data):
         self.data = data
@@ -79,25 +99,17 @@ class _Diced(Dataset):
         return self.data[key[1]]
 
 
-def fits(images: Tensor, device: torch.device) -> bool:
-    """At most a quarter of the free memory; the CPU and Apple's shared memory hold the pictures already."""
-    if device.type != "cuda":
-        return True
-    return images.nbytes <= torch.cuda.mem_get_info(device)[0] // 4
+def in_memory(data) -> bool:
+    """Whether the set has all its pictures in one tensor."""
+    return isinstance(getattr(data, "images", None), Tensor)
 
 
-def augment(images: Tensor, recipe: Recipe, side: int, mean: Tensor | None = None) -> Tensor:
-    """Mirror, hide patches, shrink: (N,3,H,W) uint8 -> the same, or float 0–1 of the side wanted."""
-    n = len(images)
+def augment(images: Tensor, recipe: Recipe, side: int) -> Tensor:
+    """Mirror and shrink pictures: (N,3,H,W) uint8 -> the same, or float 0–1 of the side wanted."""
     if recipe.flips:
-        mirrored = torch.rand(n, 1, 1, 1, device=images.device) < 0.5
+        mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
         images = torch.where(mirrored, images.flip(-1), images)
-    if recipe.hidden:
-        seen = (torch.rand(n, 1, 4, 4, device=images.device) >= recipe.hidden).float()
-        seen = F.interpolate(seen, size=images.shape[-2:]) > 0
-        grey = images.new_full((3,), 128 if images.dtype == torch.uint8 else 0.5) if mean is None else mean
-        images = torch.where(seen, images, grey[:, None, None])
     if images.shape[-2:] != (side, side):
-        small = images.float() / 255 if images.dtype == torch.uint8 else images
-        images = F.interpolate(small, size=(side, side), mode="bilinear", antialias=side < images.shape[-1])
+        images = images.float() / 255 if images.dtype == torch.uint8 else images
+        images = F.interpolate(images, size=(side, side), mode="bilinear", antialias=side < images.shape[-1])
     return images

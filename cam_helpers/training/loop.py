@@ -1,4 +1,4 @@
-"""The loop: one screen, on a CPU, a GPU or several (lesson 03)."""
+"""The training loop, on a CPU, a GPU or several (lesson 03)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import parse_flag_from_env
 from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
 from tqdm.auto import tqdm
 
-from ..devices import fast_precision
-from .batches import Batches
+from ..devices import fast_precision, processes
+from ..maps import eval_mode
+from .batches import Batches, in_memory
 from .recipe import Recipe
 from .state import StateFiles
 
-__all__ = ["Run", "evaluate", "fit"]
+__all__ = ["Run", "evaluate", "fit", "sgd_one_cycle"]
 
 
 @dataclass
@@ -49,101 +50,151 @@ def fit(
     save_every: float = 30.0,
     workers: int = 0,
 ) -> Run:
-    """Train a classifier on pictures with labels.
+    """Train a classifier on labelled pictures; resume where an earlier call with the same `out` stopped.
 
-    network: (N,3,H,W) uint8 or float 0–1 -> logits (N,C), trained in place. train, val: see `Batches`; labels int (N,),
-    or 0/1 (N,C) where a picture may hold several classes. out: folder for state and log; the same call goes on where an
-    earlier one was broken off, also by kill -9, and on a CPU ends with the weights of an unbroken run.
-    after_epoch(row, network): an early look. save_every: seconds between states.
-    Ctrl-C, or the notebook's stop button, ends the run after the step it is at, whose state is kept; twice, at once.
-    Raises ValueError when `out` holds a run with other settings or the loss is no longer a number, OSError where
-    nothing can be written to it.
+    A resumed run, also after kill -9, ends on a CPU with the weights of an uninterrupted one. Ctrl-C, or the
+    notebook's stop button, ends the run after the step it is at, whose state is kept; twice, at once.
+
+    Args:
+        network: (N,3,H,W) uint8 or float 0–1 -> logits (N,C), trained in place. In train mode, the layers that you
+            put into eval mode stay there (frozen batch norm); in eval mode, as it is loaded, all of it is trained
+        train, val: data sets, see `Batches`; labels int (N,), or 0/1 (N,C) where a picture may hold several classes
+        recipe: epochs, batch size, learning rate, precision …
+        out: folder for the state and the log; None keeps nothing
+        after_epoch: called with the epoch's row and the network, which is in eval mode
+        save_every: seconds between states
+        workers: processes that read a Dataset
+
+    Returns:
+        Run: the trained network and one row of metrics per epoch
+
+    Raises:
+        ValueError: `out` holds a run with other data or settings, or the loss is no longer a number
+        OSError: nothing can be written to `out`
     """
-    accelerator = _accelerator(recipe)
-    device, main = accelerator.device, accelerator.is_main_process
-    batches = Batches(train, recipe, device, accelerator.process_index, accelerator.num_processes, workers)
-    network = network.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
-    optimizer, schedule = _optimizer(network, recipe, steps := len(batches) * recipe.epochs)
-    files = StateFiles(out, recipe.same_weights() | {"pictures": batches.count})
-    state = files.load() or {"step": 0, "rows": [], "seconds": 0.0, "meter": [0.0, 0.0, 0.0]}
-    if "model" in state:
-        try:
-            network.load_state_dict(state["model"])
-        except RuntimeError as error:
-            raise ValueError(f"{out} holds a run with another network: give another folder, or delete it") from error
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-    if recipe.compile:
-        network.compile()
-    model, fast_optimizer = accelerator.prepare(network, optimizer)
-
-    step, rows, before = state["step"], state["rows"], state["seconds"]
-    meter = torch.tensor(state["meter"], device=device)  # loss, right answers, pictures of this epoch
-    began = saved = time.monotonic()
-    fresh, bar = 0, tqdm(total=steps, initial=step, unit="step", desc="training", disable=not main)
-
-    def keep() -> None:
-        seconds = before + time.monotonic() - began
-        parts = {"model": network.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-        if main:
-            files.save(parts | {"step": step, "rows": rows, "seconds": seconds, "meter": meter.tolist()})
-
+    training = _Training(network, train, recipe, out, workers)
+    accelerator, batches = training.accelerator, training.batches
+    devices = [accelerator.device] if accelerator.device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), interrupts() as asked:
-            for epoch in range(step // len(batches), recipe.epochs):
-                model.train()
-                for images, labels in batches.epoch(epoch, step % len(batches)):
-                    for x, y in zip(images.chunk(recipe.accumulate), labels.chunk(recipe.accumulate), strict=True):
-                        with accelerator.accumulate(model):
-                            logits = model(x)
-                            loss = loss_of(logits, y, recipe.smoothing)
-                            accelerator.backward(loss)
-                            fast_optimizer.step()
-                            fast_optimizer.zero_grad()
-                        with torch.no_grad():
-                            right = hits(logits, y).sum()
-                            meter += torch.stack((loss.detach() * len(x), right, torch.ones_like(loss) * len(x)))
-                    schedule.step()
-                    step, fresh = step + 1, fresh + batches.batch
-                    due, ends = asked or time.monotonic() - saved > save_every, step % len(batches) == 0
-                    if due or ends or step % 20 == 0:
-                        _show(bar, step, meter, fresh / (time.monotonic() - began))
-                    if due and not ends:
-                        keep()
-                        saved = time.monotonic()
-                    if asked and not ends:
+        with torch.random.fork_rng(devices), interrupts() as asked:
+            for epoch in range(training.step // len(batches), recipe.epochs):
+                for images, labels in batches.epoch(epoch, first=training.step % len(batches)):
+                    training.learn(images, labels)
+                    if training.step % len(batches) == 0:
+                        row = training.end_epoch(epoch, val)
+                        if after_epoch and accelerator.is_main_process:
+                            with eval_mode(network):
+                                after_epoch(row, network)
+                    elif asked or time.monotonic() - training.saved > save_every:
+                        training.save()
+                    if asked:
                         raise KeyboardInterrupt
-                loss, right, seen = accelerator.reduce(meter, "sum").tolist()
-                row = {
-                    "epoch": epoch + 1, "side": recipe.side(epoch), "loss": loss / seen, "accuracy": right / seen,
-                    "learning_rate": schedule.get_last_lr()[0],
-                }  # fmt: skip
-                if val is not None:
-                    row |= {f"val_{k}": v for k, v in evaluate(network, val, device=device).items()}
-                rows.append(row | {"seconds": before + time.monotonic() - began})
-                meter.zero_()
-                if main:
-                    files.log(rows)  # before the state: killed in between, the epoch is logged again
-                keep()
-                if main and after_epoch:
-                    network.eval()
-                    after_epoch(rows[-1], network)
-                if asked:
-                    raise KeyboardInterrupt
     finally:
-        bar.close()
-        accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    seconds = rows[-1]["seconds"]
+        training.bar.close()
+        accelerator.unwrap_model(training.model, keep_fp32_wrapper=False)
+    seconds = training.rows[-1]["seconds"]
     speed = len(batches) * batches.batch * recipe.epochs / seconds
-    return Run(network.eval(), rows, seconds, speed, str(device), accelerator.mixed_precision)
+    return Run(network.eval(), training.rows, seconds, speed, str(accelerator.device), accelerator.mixed_precision)
+
+
+class _Training:
+    """A run under way: what changes from step to step, and what is kept of it."""
+
+    def __init__(self, network: nn.Module, train, recipe: Recipe, out: str | os.PathLike | None, workers: int):
+        self.recipe, self.network, every = recipe, network, processes()
+        device = every.device
+        precision = fast_precision(device) if recipe.precision == "auto" else recipe.precision
+        AcceleratorState._reset_state()  # a notebook trains several times, each run with its own precision
+        self.accelerator = Accelerator(mixed_precision=precision, gradient_accumulation_steps=recipe.accumulate)
+        self.batches = Batches(train, recipe, device, every.process_index, every.num_processes, workers)
+        self.steps = len(self.batches) * recipe.epochs
+        network.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
+        if not network.training:
+            network.train()
+        self.optimizer, self.schedule = sgd_one_cycle(network, recipe, self.steps)
+
+        # a new run, or where an earlier one stopped
+        self.step, self.rows, self.began = 0, [], time.monotonic()
+        self.meter = torch.zeros(3, device=device)  # sums of this epoch: loss, right answers, pictures
+        self.files = None
+        if out is not None:
+            data = {"pictures": self.batches.count, "fingerprint of pictures and labels": self.batches.fingerprint()}
+            self.files = StateFiles(out, recipe.same_weights() | data)
+            self._resume(self.files.load())
+        self.saved = time.monotonic()
+
+        if recipe.compile:
+            network.compile()
+        self.model, self.fast_optimizer = self.accelerator.prepare(network, self.optimizer)
+        hidden = not self.accelerator.is_main_process
+        self.bar = tqdm(total=self.steps, initial=self.step, unit="step", desc="training", disable=hidden)
+
+    def _resume(self, state: dict | None) -> None:
+        if state is None:
+            return
+        try:
+            self.network.load_state_dict(state["model"])
+        except RuntimeError as error:
+            folder = self.files.folder
+            raise ValueError(f"{folder} holds a run with another network: give another folder, or delete it") from error
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.step, self.rows, self.began = state["step"], state["rows"], time.monotonic() - state["seconds"]
+        self.meter += torch.tensor(state["meter"], device=self.meter.device)
+
+    def learn(self, images: Tensor, labels: Tensor) -> None:
+        """One step, in as many parts as the recipe says."""
+        parts = self.recipe.accumulate
+        for x, y in zip(images.chunk(parts), labels.chunk(parts), strict=True):
+            with self.accelerator.accumulate(self.model):
+                logits = self.model(x)
+                loss = loss_of(logits, y, self.recipe.smoothing)
+                self.accelerator.backward(loss)
+                self.fast_optimizer.step()
+                self.fast_optimizer.zero_grad()
+            with torch.no_grad():
+                right = hits(logits, y).sum()
+                self.meter += torch.stack((loss.detach() * len(x), right, torch.ones_like(loss) * len(x)))
+        self.schedule.step()
+        self.step += 1
+        if self.step % 20 == 0 or self.step % len(self.batches) == 0:
+            loss, right, seen = self.meter.tolist()
+            if loss != loss:
+                raise ValueError("the loss is no longer a number: try a smaller learning_rate, or precision='no'")
+            self.bar.set_postfix_str(f"loss {loss / seen:.3f}, accuracy {right / seen:.3f}", refresh=False)
+            self.bar.update(self.step - self.bar.n)
+
+    def end_epoch(self, epoch: int, val) -> dict:
+        """Measure, log and save. -> the epoch's row of metrics"""
+        loss, right, seen = self.accelerator.reduce(self.meter, "sum").tolist()
+        row = {
+            "epoch": epoch + 1, "side": self.recipe.side(epoch), "loss": loss / seen, "accuracy": right / seen,
+            "learning_rate": self.schedule.get_last_lr()[0],
+        }  # fmt: skip
+        if val is not None:
+            row |= {f"val_{k}": v for k, v in evaluate(self.network, val).items()}
+        self.rows.append(row | {"seconds": time.monotonic() - self.began})
+        self.meter.zero_()
+        if self.files and self.accelerator.is_main_process:
+            self.files.log(self.rows)  # before the state: killed in between, the epoch is logged again
+        self.save()
+        return self.rows[-1]
+
+    def save(self) -> None:
+        if self.files and self.accelerator.is_main_process:
+            parts = {"model": self.network, "optimizer": self.optimizer, "schedule": self.schedule}
+            state = {name: part.state_dict() for name, part in parts.items()}
+            numbers = {"step": self.step, "rows": self.rows, "meter": self.meter.tolist()}
+            self.files.save(state | numbers | {"seconds": time.monotonic() - self.began})
+        self.saved = time.monotonic()
 
 
 @contextmanager
 def interrupts() -> Iterator[list]:
-    """Filled by the first Ctrl-C, which may come in the middle of a step, when no state is whole; the second stops."""
+    """A list that the first Ctrl-C fills, which may come in the middle of a step; the second one stops at once."""
     asked, usual = [], signal.getsignal(signal.SIGINT) or signal.default_int_handler
-    deaf = usual is signal.SIG_IGN  # a job in a shell's background, which Ctrl-C is not meant for
-    if deaf or threading.current_thread() is not threading.main_thread():  # only the main one hears of it
+    ignored = usual is signal.SIG_IGN  # a job in a shell's background, which Ctrl-C is not meant for
+    if ignored or threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
         yield asked
         return
 
@@ -173,24 +224,21 @@ def hits(logits: Tensor, labels: Tensor, k: int = 1) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, data, batch: int = 250, device: torch.device | None = None) -> dict[str, float]:
+def evaluate(network: nn.Module, data, batch: int = 250) -> dict[str, float]:
     """Share of pictures whose best score, and one of whose best five, is that of a class which is there: top1, top5.
 
-    Where a picture may hold several classes also the mean average precision, of the classes that occur. The network's
+    Where a picture may hold several classes also the mean average precision, of the classes that occur. Every layer's
     mode is left as it was.
     """
-    device = device or next(network.parameters()).device
-    training = network.training
-    network.eval()
-    inside = isinstance(getattr(data, "images", None), Tensor)
-    images = data.images.split(batch) if inside else torch.utils.data.DataLoader(data, batch)
+    device = next(network.parameters()).device
+    if in_memory(data):
+        data = TensorDataset(data.images, torch.as_tensor(data.labels))
     logits, labels = [], []
-    for part in images:
-        x, y = part if isinstance(part, (tuple, list)) else (part, None)
-        logits.append(network(x.to(device)).float().cpu())
-        labels += [] if y is None else [y]
-    network.train(training)
-    logits, labels = torch.cat(logits), torch.cat(labels) if labels else torch.as_tensor(data.labels)
+    with eval_mode(network):
+        for x, y in DataLoader(data, batch):
+            logits.append(network(x.to(device)).float().cpu())
+            labels.append(y)
+    logits, labels = torch.cat(logits), torch.cat(labels)
     found = {f"top{k}": hits(logits, labels, k).mean().item() for k in (1, 5)}
     if labels.ndim == 2:
         there = labels.sum(0) > 0  # a class without a picture has no precision
@@ -198,33 +246,10 @@ def evaluate(network: nn.Module, data, batch: int = 250, device: torch.device | 
     return found
 
 
-def processes() -> PartialState:
-    """This process among those of torchrun, on a machine without a GPU too, where Accelerate has to be told."""
-    return PartialState(cpu=not torch.accelerator.is_available() or parse_flag_from_env("ACCELERATE_USE_CPU"))
-
-
-def _accelerator(recipe: Recipe) -> Accelerator:
-    device = processes().device
-    precision = fast_precision(device) if recipe.precision == "auto" else recipe.precision
-    AcceleratorState._reset_state()  # a notebook trains several times, each run with its own precision
-    return Accelerator(mixed_precision=precision, gradient_accumulation_steps=recipe.accumulate)
-
-
-def _optimizer(network: nn.Module, recipe: Recipe, steps: int):
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.SGD(groups, recipe.learning_rate, momentum=0.9, nesterov=True)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=max(steps, 3), pct_start=0.15
-    )
-
-
-def _show(bar, step: int, meter: Tensor, speed: float) -> None:
-    loss, right, seen = meter.tolist()
-    if not loss == loss:
-        raise ValueError("the loss is no longer a number: try a smaller learning_rate, or precision='no'")
-    bar.set_postfix_str(f"loss {loss / seen:.3f}, accuracy {right / seen:.3f}, {speed:.0f} pictures/s", refresh=False)
-    bar.update(step - bar.n)
+def sgd_one_cycle(network: nn.Module, recipe: Recipe, steps: int):
+    """-> SGD whose weight decay spares biases and norms, and its one-cycle schedule."""
+    rate, parameters = recipe.learning_rate, [p for p in network.parameters() if p.requires_grad]
+    weights = {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay}
+    others = {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}
+    optimizer = torch.optim.SGD([weights, others], rate, momentum=0.9, nesterov=True)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(steps, 3), pct_start=0.15)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from cam_helpers import gap_network
 from cam_helpers.training import Recipe, fit
-from cam_helpers.training.loop import _optimizer
+from cam_helpers.training.loop import sgd_one_cycle
 
 LIMIT = 1.10  # the loop, as a multiple of the bare steps
 STEPS, BATCH = 40, 32
@@ -36,7 +36,7 @@ class Pictures:
 def bare(data) -> None:
     """The same network, optimizer and memory format; batches are slices."""
     network = gap_network("course", 20).to(memory_format=torch.channels_last).train()
-    optimizer, schedule = _optimizer(network, RECIPE, STEPS)
+    optimizer, schedule = sgd_one_cycle(network, RECIPE, STEPS)
     for images, labels in zip(data.images.split(BATCH), data.labels.split(BATCH), strict=True):
         F.cross_entropy(network(images), labels).backward()
         optimizer.step()
