@@ -93,6 +93,7 @@ def test_where_a_picture_holds_several_classes_one_of_them_is_enough():
     assert in_top_k(logits, several).tolist() == [True, False, False], "a tie, and no class at all"
     assert in_top_k(logits, several.float(), 2).tolist() == [True, True, False]
     assert in_top_k(logits, torch.tensor([1, 1, 2])).tolist() == [False, False, True]
+    assert in_top_k(torch.tensor([[math.nan, 1.0], [1.0, math.nan]]), torch.tensor([0, 0])).tolist() == [False, False]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from ..devices import fast_precision, processes
 from ..maps import eval_mode
+from ..ranking import in_top_k
 from .batches import Batches, in_memory
 from .recipe import Recipe
 from .state import StateFiles
@@ -153,7 +154,7 @@ class _Training:
                 self.fast_optimizer.step()
                 self.fast_optimizer.zero_grad()
             with torch.no_grad():
-                right = hits(logits, y).sum()
+                right = in_top_k(logits, y).float().sum()
                 self.meter += torch.stack((loss.detach() * len(x), right, torch.ones_like(loss) * len(x)))
         self.schedule.step()
         self.step += 1
@@ -216,13 +217,6 @@ def loss_of(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits.float(), labels * (1 - smoothing) + smoothing / 2)
 
 
-def hits(logits: Tensor, labels: Tensor, k: int = 1) -> Tensor:
-    """(N,) float: is one of the k highest scores that of a class which is there?"""
-    best = logits.topk(min(k, logits.shape[1]), dim=1).indices
-    right = best == labels[:, None] if labels.ndim == 1 else labels.gather(1, best) > 0
-    return right.any(1).float()
-
-
 @torch.no_grad()
 def evaluate(network: nn.Module, data, batch: int = 250) -> dict[str, float]:
     """Share of pictures whose best score, and one of whose best five, is that of a class which is there: top1, top5.
@@ -239,7 +233,7 @@ def evaluate(network: nn.Module, data, batch: int = 250) -> dict[str, float]:
             logits.append(network(x.to(device)).float().cpu())
             labels.append(y)
     logits, labels = torch.cat(logits), torch.cat(labels)
-    found = {f"top{k}": hits(logits, labels, k).mean().item() for k in (1, 5)}
+    found = {f"top{k}": in_top_k(logits, labels, k).float().mean().item() for k in (1, 5)}
     if labels.ndim == 2:
         there = labels.sum(0) > 0  # a class without a picture has no precision
         found["mAP"] = float(average_precision_score(labels[:, there].numpy(), logits[:, there].numpy()))
