@@ -23,14 +23,9 @@ from cam_helpers.probes import LinearProbe
 from cam_helpers.statistics import MEASURES, Annotated, SceneStatistics, rank_correlation, scene_statistics, spearman
 from cam_helpers.statistics.__main__ import main
 
+pytestmark = pytest.mark.usefixtures("fresh_cache")
+
 SCENES, OBJECTS = ["kitchen", "beach"], ["stove", "sea", "sky"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CAM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def invented(n=12, seed=0, side=8):

@@ -15,15 +15,10 @@ from cam_helpers.networks import load_checkpoint
 from cam_helpers.training import evaluate
 from cam_helpers.training.__main__ import main, parser, recipe_of
 
+pytestmark = pytest.mark.usefixtures("fresh_cache")
+
 KEYS = {"top1", "top5", "epochs", "pictures_per_second", "seconds", "device", "precision", "processes", "checkpoint"}
 SMALL = ["--preset", "smoke", "--n", "40", "--precision", "no"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CAM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def call(capsys, *arguments):

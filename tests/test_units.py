@@ -24,12 +24,7 @@ from cam_helpers.units import (
     unit_regions,
 )
 
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CAM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("fresh_cache")
 
 
 # -- top pictures ----------------------------------------------------------------------------------------------------
