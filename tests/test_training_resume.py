@@ -343,7 +343,8 @@ except OSError as error:
 
 
 def test_what_a_killed_run_left_is_cleared_away(two_states, unbroken):
-    (two_states / ".state.new.pt-x1y2").write_bytes(b"half")
+    for name in (".state.new.pt-x1y2", ".log.csv-x3"):
+        (two_states / name).write_bytes(b"half")
     assert ends_like(unbroken, two_states)
     assert sorted(p.name for p in two_states.iterdir()) == ["log.csv", "state.before.pt", "state.pt"]
 

@@ -110,19 +110,19 @@ class _Training:
         self.batches = Batches(train, recipe, device, every.process_index, every.num_processes, workers)
         self.steps = len(self.batches) * recipe.epochs
         network.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
-        if not network.training:
+        if not network.training:  # as it was loaded; otherwise its frozen layers stay frozen
             network.train()
         self.optimizer, self.schedule = sgd_one_cycle(network, recipe, self.steps)
 
         # a new run, or where an earlier one stopped
-        self.step, self.rows, self.began = 0, [], time.monotonic()
-        self.meter = torch.zeros(3, device=device)  # sums of this epoch: loss, right answers, pictures
         self.files = None
         if out is not None:
             data = {"pictures": self.batches.count, "fingerprint of pictures and labels": self.batches.fingerprint()}
             self.files = StateFiles(out, recipe.same_weights() | data)
+        self.step, self.rows, self.began, self.saved = 0, [], time.monotonic(), time.monotonic()
+        self.meter = torch.zeros(3, device=device)  # sums of this epoch: loss, right answers, pictures
+        if self.files:
             self._resume(self.files.load())
-        self.saved = time.monotonic()
 
         if recipe.compile:
             network.compile()

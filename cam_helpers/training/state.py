@@ -46,8 +46,8 @@ class StateFiles:
 
     def load(self) -> dict | None:
         """The newest state that can be read, or None. Raises ValueError when it belongs to another run."""
-        for left in self.folder.glob(".state.new.pt-*"):  # by a run that was killed while it wrote
-            left.unlink(missing_ok=True)
+        for left in (*self.folder.glob(".state.new.pt-*"), *self.folder.glob(".log.csv-*")):
+            left.unlink(missing_ok=True)  # of a run that was killed while it wrote
         for path in (self.last, self.before):
             try:
                 state = _read(path)
