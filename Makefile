@@ -36,9 +36,7 @@ notebooks: $(VENV)/.test  ## run the lessons again, in place, from top to bottom
 	$(BIN)/python notebooks/tools/execute.py $(LESSONS)
 
 checkpoints: $(VENV)/.test  ## train what data/drawn_world/checkpoints/recipes.yaml lists; goes on where it was broken off
-	$(BIN)/python -m cam_helpers.training --list | while read -r name; do \
-		$(BIN)/python -m cam_helpers.training --preset $$name --out data/cache/training/$$name \
-			--checkpoint data/drawn_world/checkpoints/$$name.safetensors || exit 1; done
+	$(BIN)/python notebooks/tools/train_checkpoints.py
 
 release: $(VENV)/.grade  ## dist/assignments.zip for students: no solutions, no hidden tests
 	$(BIN)/python notebooks/assignments/grader release $(ARGS)
