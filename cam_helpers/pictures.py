@@ -19,6 +19,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from . import drawing
+from .boxes import region_above, value_range
 from .drawing import BOX_COLOURS, HEAT, SIGNED
 from .images import read_picture
 from .maps import resize
@@ -87,8 +88,8 @@ def dim(image, where, threshold: float = 0.2, darkness: float = 0.8) -> np.ndarr
     photo = Image.fromarray(_rgb(image))
     mask = _array(where)
     if mask.dtype != bool:
-        heat, _, high = _scaled(mask, photo, "max", None)
-        mask = heat > threshold * high
+        heat, _, _ = _scaled(mask, photo, "max", None)
+        mask = region_above(torch.from_numpy(heat), threshold).numpy()
     if mask.shape != photo.size[::-1]:
         raise ValueError(f"expected a mask of the picture's size {photo.size[::-1]}, got {mask.shape}")
     return np.array(drawing.darken(photo, mask, _fraction("darkness", darkness)))
@@ -246,13 +247,8 @@ def _rgb(image) -> np.ndarray:
 
 
 def _range(array: np.ndarray, normalize: str, limit: float | None) -> tuple[float, float]:
-    if normalize not in ("max", "minmax"):
-        raise ValueError(f"expected normalize 'max' or 'minmax', got {normalize!r}")
-    finite = array[np.isfinite(array)]
-    if not finite.size:
-        finite = np.zeros(1)
-    low = float(finite.min()) if normalize == "minmax" else 0.0
-    high = float(finite.max()) if limit is None else limit
+    low, high = (end.item() for end in value_range(torch.from_numpy(array), normalize))
+    high = high if limit is None else limit
     return low, high if high > low else low + 1.0
 
 

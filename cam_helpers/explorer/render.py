@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from .. import drawing
-from ..boxes import boxes_from_maps
+from ..boxes import boxes_from_maps, region_above
 from ..maps import resize
 from .settings import Settings
 from .source import ForwardedPicture, largest
@@ -49,7 +49,7 @@ def draw(settings: Settings, picture: ForwardedPicture, limit: float | None = No
     _, full, boxes = _map_and_boxes(settings, picture)
     if settings.style in ("contour", "dim"):
         peak = max(0, full.max().item())
-        image = _masked(settings, picture, (full > settings.threshold * peak).numpy() & (peak > 0))
+        image = _masked(settings, picture, region_above(full, settings.threshold).numpy())
         legend = f"above {100 * settings.threshold:.0f} % of the map's maximum, {peak:.3g}", None
     else:
         image, legend = _coloured(settings, picture, limit)
