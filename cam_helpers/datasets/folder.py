@@ -1,7 +1,5 @@
 """Your own pictures: a folder per class, with PASCAL VOC boxes if there are any."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections import Counter
@@ -10,18 +8,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .annotations import Annotation, read_or_list
+from .annotations import Annotation
 from .archives import SUFFIXES, unpack
-from .base import RealDataset, Record, absolute, some
-from .problems import MissingData, Problems, printable
+from .base import Listing, Record
+from .checking import MissingData, Problems, printable
 
 SPLITS = ("all", "train", "val", "test")
 ANNOTATION_FOLDERS = {"annotations", "annotation", "xml", "xmls"}
 PICTURE_FOLDERS = {"images", "image", "jpegimages"}
-LITTER = {"thumbs.db", "desktop.ini", "__macosx"}  # what other systems leave behind; hidden files likewise
+SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx"}  # what other systems leave behind; hidden files likewise
 
 
-def imagefolder(root, split: str = "all", *, check: bool = True, n: int | None = None) -> RealDataset:
+def imagefolder(root: Path, split: str) -> Listing:
     """Open a folder of pictures, or a zip or tar archive of one (unpacked beside it).
 
     root/cat/*.jpg, root/dog/*.png …               the folder's name is the class
@@ -33,7 +31,6 @@ def imagefolder(root, split: str = "all", *, check: bool = True, n: int | None =
     picture of one class, boxes of another class are left out and listed. split "train", "val" or "test" takes the
     folder of that name; without such folders three, one and one of every five pictures of each class, by name.
     """
-    root = absolute(root)
     archive, suffix = root, next((s for s in SUFFIXES if root.name.lower().endswith(s)), "")
     if suffix and archive.is_file():
         root = root.with_name(root.name[: -len(suffix)])
@@ -44,11 +41,21 @@ def imagefolder(root, split: str = "all", *, check: bool = True, n: int | None =
         raise MissingData(
             f"there is no folder {printable(str(root))}: give the folder that holds one folder of pictures per class"
         )
-    return open_folders("imagefolder", root, split, problems, check=check, n=n)
+    return list_folders("imagefolder", root, split, problems)
 
 
-def open_folders(name: str, root: Path, split: str, problems: Problems, *, check, n, titles=None) -> RealDataset:
-    """`imagefolder` for a folder that is there; titles: what to call the classes instead of their folders' names."""
+def list_folders(
+    name: str, root: Path, split: str, problems: Problems, titles: dict[str, str] | None = None
+) -> Listing:
+    """List the pictures below a folder, with their classes and annotations.
+
+    Args:
+        name: of the set
+        root: the folder
+        split: one of SPLITS
+        problems: found so far
+        titles: what to call the classes instead of their folders' names
+    """
     base = root
     if len(found := _classes(root)) == 1 and found[0].lower() in PICTURE_FOLDERS and _classes(root / found[0]):
         base = root / found[0]
@@ -60,29 +67,29 @@ def open_folders(name: str, root: Path, split: str, problems: Problems, *, check
     for stray in _files(base, deep=False) if classes else []:
         if _named_like_a_picture(stray):  # a licence or a list may lie here
             problems.add(stray, "lies in no folder of pictures", "file left out")
-    listing = _Listing(root, tops, classes)  # of all splits: annotations may be shared
+    listing = _Files(root, tops, classes)  # of all splits: annotations may be shared
     pictures = listing.pictures
     if ready and split != "all":
         pictures = [(c, path) for c, path in pictures if path.startswith(os.path.join(base / split, ""))]
     in_a_heap = {c.lower() for c in classes} <= PICTURE_FOLDERS
-    if not in_a_heap:
-        records = [Record(path, classes.index(c)) for c, path in pictures]
-    elif listing.annotated:
-        records, classes = _classes_from_boxes(listing, pictures, problems)
-    else:
-        records, classes = [Record(path, 0) for _, path in pictures], [root.name]
+    records = [Record(path, None if in_a_heap else classes.index(c)) for c, path in pictures]
+    if listing.annotated:
+        for record, (c, _) in zip(records, pictures, strict=True):
+            listing.annotate(record, c)
+        if in_a_heap:
+            classes = _classes_from_boxes(records)
+        for record in records:
+            record.annotation = record.annotation or Annotation()
+            _keep_own_boxes(record, classes)
+    elif in_a_heap:
+        classes = [root.name]
+        for record in records:
+            record.label = 0
     if not ready and split != "all":
         records = divide(records, {"train": (2, 3, 4), "val": (0,), "test": (1,)}[split])
-    records = some(records, n)
-    if listing.annotated and not in_a_heap:
-        for record in records:
-            found = listing.read(classes[record.label], record.path, problems, "picture used without boxes")
-            record.annotation = found or Annotation()
-            _keep_own_boxes(record, classes, problems)
     for orphan in listing.orphans():
         problems.add(orphan, "belongs to no picture", "file left out")
-    classes = [(titles or {}).get(c, c) for c in classes]
-    return RealDataset(name, split, classes, problems, records, check=check, whole=n is None)
+    return Listing(name, split, [(titles or {}).get(c, c) for c in classes], problems, records)
 
 
 def divide(records: list[Record], share: tuple[int, ...], out_of: int = 5) -> list[Record]:
@@ -102,7 +109,7 @@ def divide(records: list[Record], share: tuple[int, ...], out_of: int = 5) -> li
     return [record for record in records if record.path in kept]
 
 
-class _Listing:
+class _Files:
     """All files of a folder: pictures with their class, and annotations by the pictures they may belong to."""
 
     def __init__(self, root: Path, tops: list[Path], classes: list[str]):
@@ -124,49 +131,49 @@ class _Listing:
         self.annotated = bool(self._found)
         self._count = Counter((c, _stem(path)) for name, path in self.pictures for c in (name, None))
 
-    def read(self, name: str, path: str, problems: Problems, action: str) -> Annotation | None:
-        """The annotation of a picture of class `name`, or None and a line in the list of problems."""
-        anyones = self._found.get((None, _stem(path)))
-        found = self._found.get((name, _stem(path)), anyones)
-        if found and (found != anyones or self._count[None, _stem(path)] == 1):
-            return read_or_list(found, path, problems, action)
-        what = "shares its annotation with a picture of the same name" if found else "has no annotation"
-        what += "" if _named_like_a_picture(path) else " and no picture's extension"
-        problems.add(path, what, action)
-        return None
+    def annotate(self, record: Record, name: str) -> None:
+        """Read the annotation of a picture of class `name`; if there is none, that is listed."""
+        otherwise = "picture left out: its class is unknown" if record.label is None else "picture used without boxes"
+        anyones = self._found.get((None, _stem(record.path)))
+        found = self._found.get((name, _stem(record.path)), anyones)
+        if found and (found != anyones or self._count[None, _stem(record.path)] == 1):
+            record.read_annotation(found, otherwise)
+        else:
+            what = "shares its annotation with a picture of the same name" if found else "has no annotation"
+            record.problems.append((record.path, what, otherwise))
 
     def orphans(self) -> list[str]:
         return sorted(self._odd + [path for key, path in self._found.items() if key not in self._count])
 
 
-def _classes_from_boxes(listing: _Listing, pictures: list, problems: Problems) -> tuple[list[Record], list[str]]:
-    """Pictures in one heap: their class is what their annotation calls the largest object."""
-    records, names, action = [], [], "picture left out: its class is unknown"
-    for name, path in pictures:
-        annotation = listing.read(name, path, problems, action)
-        if annotation is not None and annotation.things:
-            areas = [abs((x2 - x1) * (y2 - y1)) for x1, y1, x2, y2 in (t.corners for t in annotation.things)]
-            names.append(annotation.things[np.nan_to_num(areas, nan=-1).argmax()].name)
-            records.append(Record(path, 0, annotation))
-        elif annotation is not None:
-            problems.add(path, "its annotation has no object", action)
-    classes = sorted(set(names))
-    for record, name in zip(records, names, strict=True):
-        record.label = classes.index(name)
-        _keep_own_boxes(record, classes, problems)
-    return records, classes
+def _classes_from_boxes(records: list[Record]) -> list[str]:
+    """Pictures in one heap: their class is what their annotation calls the largest object. Returns the classes."""
+    names = {}
+    for record in records:
+        objects = record.annotation.objects if record.annotation else []
+        if objects:
+            areas = [abs((x2 - x1) * (y2 - y1)) for x1, y1, x2, y2 in (item.corners for item in objects)]
+            names[record.path] = objects[np.nan_to_num(areas, nan=-1).argmax()].name
+        elif record.annotation:
+            reason = "its annotation has no object"
+            record.problems.append((record.path, reason, "picture left out: its class is unknown"))
+    classes = sorted(set(names.values()))
+    for record in records:
+        record.label = classes.index(names[record.path]) if record.path in names else None
+    return classes
 
 
-def _keep_own_boxes(record: Record, classes: list[str], problems: Problems) -> None:
+def _keep_own_boxes(record: Record, classes: list[str]) -> None:
     """Boxes of the picture's own class; all of them if none carries the name of any class (folders named n02510455)."""
-    things = record.annotation.things
+    objects = record.annotation.objects
     known = {_plain(c): c for c in classes}
-    if not any(_plain(t.name) in known for t in things):
+    if record.label is None or not any(_plain(item.name) in known for item in objects):
         return
-    own = [t for t in things if known.get(_plain(t.name)) == classes[record.label]]
-    for other in sorted({t.name for t in things} - {t.name for t in own}):
-        problems.add(record.path, f"has boxes of {other!r}, its class is {classes[record.label]!r}", "boxes left out")
-    record.annotation.things = own
+    own = [item for item in objects if known.get(_plain(item.name)) == classes[record.label]]
+    for other in sorted({item.name for item in objects} - {item.name for item in own}):
+        reason = f"has boxes of {other!r}, its class is {classes[record.label]!r}"
+        record.problems.append((record.path, reason, "boxes left out"))
+    record.annotation.objects = own
 
 
 def _plain(name: str) -> str:
@@ -175,15 +182,15 @@ def _plain(name: str) -> str:
 
 def _classes(top: Path) -> list[str]:
     inside = [p for p in top.iterdir() if p.is_dir()] if top.is_dir() else []
-    return sorted(p.name for p in inside if not _litter(p.name) and not _holds_annotations(p))
+    return sorted(p.name for p in inside if not _is_system_file(p.name) and not _holds_annotations(p))
 
 
 def _files(folder: Path, deep: bool = True) -> list[str]:
-    """All files below a folder, litter left out, in a fixed order."""
+    """All files below a folder, without hidden and system files, in a fixed order."""
     found = []
     for place, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if deep and not _litter(f))
-        found += [os.path.join(place, f) for f in sorted(files) if not _litter(f)]
+        folders[:] = sorted(f for f in folders if deep and not _is_system_file(f))
+        found += [os.path.join(place, f) for f in sorted(files) if not _is_system_file(f)]
     return found
 
 
@@ -191,8 +198,8 @@ def _named_like_a_picture(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in Image.registered_extensions()
 
 
-def _litter(name: str) -> bool:
-    return name.startswith(".") or name.lower() in LITTER
+def _is_system_file(name: str) -> bool:
+    return name.startswith(".") or name.lower() in SYSTEM_FILES
 
 
 def _holds_annotations(folder: Path) -> bool:
