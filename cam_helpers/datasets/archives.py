@@ -1,5 +1,7 @@
 """Unpacking an archive from an unknown source: nothing leaves the folder, and what was refused is listed."""
 
+import hashlib
+import json
 import os
 import stat
 import tarfile
@@ -8,7 +10,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from .checking import Problems
+from .checking import Problem, Problems
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
@@ -42,6 +44,25 @@ def unpack(archive: str | os.PathLike, folder: str | os.PathLike, max_bytes: int
         doubled = len(inside) == 1 and inside[0].is_dir() and inside[0].name == folder.name
         (inside[0] if doubled else unpacked).rename(folder)
     return problems
+
+
+def unpack_once(archive: Path, folder: Path) -> list[Problem]:
+    """Unpack an archive unless that was done before, and list what was left out.
+
+    Raises FileExistsError when the folder comes from another archive than the one that is there now.
+    """
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    memory = folder / ".unpacked.json"
+    if not folder.exists():
+        problems = unpack(archive, folder)
+        memory.write_text(json.dumps([digest, problems]))
+    if not memory.exists():  # somebody unpacked it by hand
+        return []
+    earlier, problems = json.loads(memory.read_text())
+    if earlier != digest:
+        raise FileExistsError(f"{archive} has changed since it was unpacked: move {folder} away to read it again")
+    return [Problem(*problem) for problem in problems]
 
 
 def _safe_members(opened: zipfile.ZipFile | tarfile.TarFile, problems: Problems, archive: Path) -> tuple[list, int]:
