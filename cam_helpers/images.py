@@ -1,7 +1,5 @@
 """One tolerant reader for pictures of any kind: whatever the file holds, the result is RGB, upright and 8 bits deep."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os
@@ -11,8 +9,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-# Only formats that are decoded inside Pillow: EPS, for one, would hand a stranger's file to another program.
+# Only formats that are decoded inside Pillow: EPS, for one, would give an unchecked file to another program.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000", "TGA", "ICO")
+MAX_PIXELS = 50_000_000
 
 
 class PictureError(ValueError):
@@ -20,7 +19,7 @@ class PictureError(ValueError):
 
 
 def read_picture(
-    source: str | os.PathLike | bytes | IO[bytes] | Image.Image, max_pixels: int = 50_000_000
+    source: str | os.PathLike | bytes | IO[bytes] | Image.Image, max_pixels: int = MAX_PIXELS
 ) -> torch.Tensor:
     """Read a picture as RGB, turned the way its EXIF orientation asks: uint8 (3, H, W).
 
@@ -43,7 +42,7 @@ def read_picture(
         return _read(io.BytesIO(source), "these bytes", max_pixels)
     if hasattr(source, "read"):
         return _read(source, str(getattr(source, "name", "this file")), max_pixels)
-    raise TypeError(f"give a path, bytes, an open binary file or a PIL image, not {type(source).__name__}")
+    raise TypeError(f"expected a path, bytes, an open binary file or a PIL image, got {type(source).__name__}")
 
 
 def _read(source: IO[bytes] | Image.Image, name: str, max_pixels: int) -> torch.Tensor:

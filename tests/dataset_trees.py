@@ -132,8 +132,8 @@ def opened(root, name="imagefolder", **options):
     """Open, use every part of every entry, and give the problems as {file: [(reason, action), …]}."""
     ds = datasets.open(name, root, **options)
     for i in range(len(ds)):
-        image, target = ds[i]
-        boxes = target.get("boxes", torch.zeros(0, 4))
+        image, _ = ds[i]
+        boxes = torch.zeros(0, 4) if ds.boxes is None else ds.boxes[i]
         assert image.shape == (3, *ds.sizes[i]) and boxes.shape == (len(boxes), 4)
         height, width = ds.sizes[i]
         assert (boxes[:, :2] >= 0).all() and (boxes[:, 2] <= width).all() and (boxes[:, 3] <= height).all()

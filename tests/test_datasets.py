@@ -20,27 +20,30 @@ from dataset_trees import (
     voc_tree,
     voc_xml,
 )
+from torchvision.ops import masks_to_boxes
 
 from cam_helpers import datasets
 from cam_helpers.images import read_picture
 
 
-def check_form(ds, masks=False):
-    """What every set promises: lists of one length, lazy pictures, targets that repeat the lists."""
+def check_form(ds):
+    """What every set promises: lists of one length, lazy pictures, items of a picture and its label."""
     count = len(ds)
     assert count == len(ds.paths) == len(ds.labels) == len(ds.sizes) == len(ds.images) > 0
-    assert ds.labels.dtype == torch.long and all(isinstance(name, str) for name in ds.classes)
+    assert ds.labels.dtype == (torch.long if ds.labels.ndim == 1 else torch.float)
+    assert all(isinstance(name, str) for name in ds.classes)
     for i in range(count):
-        image, target = ds[i]
+        image, label = ds[i]
         assert image.dtype == torch.uint8 and image.shape == (3, *ds.sizes[i])
         assert torch.equal(image, read_picture(ds.paths[i])) and torch.equal(image, ds.images[i])
-        assert torch.equal(target["label"], ds.labels[i]) and target["path"] == ds.paths[i]
-        assert ("boxes" in target) == (ds.boxes is not None) and ("mask" in target) == masks
+        assert torch.equal(label, ds.labels[i])
         if ds.boxes is not None:
-            assert target["boxes"].dtype == torch.float32 and target["boxes"].shape == (len(ds.box_classes[i]), 4)
-        if masks:
-            assert target["mask"].shape == ds.sizes[i]
-    assert torch.equal(ds[-1][0], ds[count - 1][0]) and len(ds.images[:2]) == min(2, count)
+            assert ds.boxes[i].dtype == torch.float32 and ds.boxes[i].shape == (len(ds.objects[i]), 4)
+            assert ds.objects[i].dtype == torch.long and all(ds.object_names[k] for k in ds.objects[i])
+        if ds.masks is not None:
+            assert ds.masks[i].dtype == torch.bool and ds.masks[i].shape == (len(ds.boxes[i]), *ds.sizes[i])
+    assert torch.equal(ds[-1][0], ds[count - 1][0]) and torch.equal(ds.images[:1][0], ds.images[0])
+    assert len(list(ds.images)) == count
     with pytest.raises(IndexError):
         ds[count]
     assert torch.equal(pickle.loads(pickle.dumps(ds))[0][0], ds[0][0])  # it travels to worker processes
@@ -51,19 +54,15 @@ def test_pets_as_torchvision_reads_them(tmp_path):
     for split in ("trainval", "test"):
         ds = datasets.open("pets", tmp_path, split)
         theirs = torchvision.datasets.OxfordIIITPet(tmp_path, split)
-        check_form(ds, masks=True)
+        check_form(ds)
         assert [os.fspath(p) for p in theirs._images] == ds.paths
         assert theirs._labels == ds.labels.tolist() and theirs.classes == ds.classes
         assert not ds.problems and ds.report().empty
     written = trimap((2, 5, 22, 25))
     i = [os.path.basename(p) for p in datasets.open("pets", tmp_path).paths].index("Abyssinian_2.jpg")
     ds = datasets.open("pets", tmp_path, "trainval")
-    assert np.array_equal(ds.masks[i], written == 1) and np.array_equal(ds.ignore[i], written == 3)
-    assert ds.boxes[i].tolist() == [[2, 5, 22, 25]] and ds.box_classes[i].tolist() == [0]
-    heads = datasets.open("pets", tmp_path, "trainval", boxes="head")
-    assert heads.boxes[i].tolist() == [[2, 5, 12, 15]]  # <xmin>3 … <xmax>12, counted from 1, both inside
-    with pytest.raises(ValueError, match="published for trainval only"):
-        datasets.open("pets", tmp_path, "test", boxes="head")
+    assert np.array_equal(ds.masks[i], [written == 1]) and np.array_equal(ds.ignore[i], written == 3)
+    assert ds.boxes[i].tolist() == [[2, 5, 22, 25]] and ds.objects[i].tolist() == [0]
 
 
 def test_pets_train_and_val_divide_trainval(tmp_path):
@@ -76,7 +75,7 @@ def test_pets_train_and_val_divide_trainval(tmp_path):
 @pytest.mark.parametrize(("size", "folder"), [("320px", "imagenette2-320"), ("full", "imagenette2")])
 def test_imagenette_as_torchvision_reads_it(tmp_path, size, folder):
     imagenette_tree(tmp_path, folder)
-    ds = datasets.open("imagenette", tmp_path, "val", size=size)
+    ds = datasets.open("imagenette", tmp_path, "val", variant=size)
     theirs = torchvision.datasets.Imagenette(tmp_path, "val", size)
     check_form(ds)
     assert [(p, y) for p, y in theirs._samples] == list(zip(ds.paths, ds.labels.tolist(), strict=True))
@@ -86,7 +85,7 @@ def test_imagenette_as_torchvision_reads_it(tmp_path, size, folder):
 
 def test_the_ten_imagenette_names_are_torchvisions():
     theirs = {wnid: names[0] for wnid, names in torchvision.datasets.Imagenette._WNID_TO_CLASS.items()}
-    assert theirs == datasets.known.IMAGENETTE_CLASSES
+    assert theirs == datasets.torchvision_sets.IMAGENETTE_CLASSES
 
 
 def test_voc2007_as_torchvision_reads_it(tmp_path):
@@ -100,7 +99,7 @@ def test_voc2007_as_torchvision_reads_it(tmp_path):
     dog, person, car = (ds.classes.index(c) for c in ("dog", "person", "car"))
     assert ds.labels[0].nonzero().flatten().tolist() == [dog, person] and ds.labels[1].nonzero().tolist() == [[car]]
     assert ds.boxes[0].tolist() == [[2, 3, 20, 25], [9, 0, 40, 30]]
-    assert ds.box_classes[0].tolist() == [dog, person] and ds.difficult[1].tolist() == [True, False]
+    assert ds.objects[0].tolist() == [dog, person]
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -108,12 +107,13 @@ def test_ade20k_scenes(tmp_path, inside):
     base = ade_tree(tmp_path)
     root = base if inside else tmp_path
     ds = datasets.open("ade20k_scenes", root, "training")
-    check_form(ds, masks=True)
+    check_form(ds)
     assert ds.classes == ["dining room", "street"] and ds.labels.tolist() == [0, 1, 0]
-    assert ds.object_classes[1] == "thing 1, alias 1" and len(ds.object_classes) == 151
-    expected = np.zeros((30, 40))
-    expected[:, :20], expected[0, 39] = 2, 150
-    assert np.array_equal(ds.masks[1], expected) and ds.masks[1].dtype == torch.uint8
+    assert ds.object_names[0] == "thing 1, alias 1" and len(ds.object_names) == 150
+    expected = np.zeros((2, 30, 40), dtype=bool)
+    expected[0, :, :20] = expected[1, 0, 39] = True
+    assert ds.objects[1].tolist() == [1, 149] and np.array_equal(ds.masks[1], expected)
+    assert ds.boxes[1].tolist() == [[0, 0, 20, 30], [39, 0, 40, 1]]
     assert not ds.problems and len(datasets.open("ade20k_scenes", root, "val")) == 2
 
 
@@ -150,7 +150,7 @@ def test_imagefolder_finds_annotations(tmp_path, place):
     check_form(ds)
     assert ds.classes == ["cat", "dog"] and not ds.problems
     assert [b.tolist() for b in ds.boxes[:3]] == [[[k, 1, 20, 21]] for k in range(3)]
-    assert [b.tolist() for b in ds.box_classes] == [[0]] * 3 + [[1]] * 3
+    assert [k.tolist() for k in ds.objects] == [[0]] * 3 + [[1]] * 3
 
 
 def test_imagefolder_ready_splits_count_their_classes_alike(tmp_path):
@@ -248,13 +248,13 @@ def test_a_data_loader_reads_it_in_worker_processes(tmp_path):
     ds = datasets.open("pets", tmp_path)
     loader = torch.utils.data.DataLoader(ds, batch_size=None, num_workers=1, multiprocessing_context="fork")
     seen = list(loader)
-    assert len(seen) == 10 and torch.equal(seen[3][1]["mask"], ds.masks[3])
+    assert len(seen) == 10 and torch.equal(seen[3][0], ds.images[3]) and seen[3][1] == ds.labels[3]
 
 
 def test_wrong_names_are_answered_with_the_right_ones(tmp_path):
-    with pytest.raises(ValueError, match="no format 'coco'; there are pets"):
+    with pytest.raises(ValueError, match=r"one of pets.*got 'coco'"):
         datasets.open("coco", tmp_path)
-    with pytest.raises(ValueError, match="pets has no split 'dev'; it has trainval"):
+    with pytest.raises(ValueError, match=r"one of trainval.*got 'dev'"):
         datasets.open("pets", tmp_path, "dev")
 
 
@@ -264,3 +264,31 @@ def test_palette_label_pictures_give_their_numbers_not_their_colours(tmp_path):
     put(base / "annotations" / "trimaps" / "Abyssinian_1.png", map_png(numbers, palette=[0, 0, 0, 9, 200, 7] * 10))
     ds = datasets.open("pets", tmp_path)
     assert ds.boxes[0].tolist() == [[3, 3, 10, 9]] and not ds.problems
+
+
+@pytest.mark.parametrize("size", [20, (15, 10)])
+def test_boxes_and_masks_are_stretched_with_the_pictures(tmp_path, size):
+    """The trees' pictures are 40 wide and 30 high."""
+    pets_tree(tmp_path)
+    put(tmp_path / "oxford-iiit-pet" / "images" / "Abyssinian_2.jpg", picture_bytes(40, 30, seed=9))
+    own, ds = (datasets.open("pets", tmp_path, size=s) for s in (None, size))
+    height, width = (size, size) if isinstance(size, int) else size
+    assert set(ds.sizes) == {(height, width)} and ds.images[:].shape == (10, 3, height, width)
+    assert ds.masks.union().shape == ds.ignore[:].shape == (10, height, width)
+    for i in range(len(ds)):
+        stretched = torchvision.transforms.v2.functional.resize(own.images[i], [height, width])
+        assert torch.equal(ds[i][0], stretched)
+        assert torch.allclose(ds.boxes[i] * torch.tensor([40 / width, 30 / height] * 2), own.boxes[i])
+        (mask,) = ds.masks[i]
+        assert (masks_to_boxes(mask[None]) + torch.tensor([0, 0, 1, 1]) - ds.boxes[i]).abs().max() <= 1
+    images, labels = next(iter(torch.utils.data.DataLoader(ds, 4)))
+    assert images.shape == (4, 3, height, width) and torch.equal(labels, ds.labels[:4])
+
+
+def test_pictures_of_several_sizes_need_a_size_to_be_stacked(tmp_path):
+    class_folders(tmp_path, ("cat",), 2)
+    put(tmp_path / "cat" / "z.jpg", picture_bytes(20, 20))
+    ds = datasets.open("imagefolder", tmp_path)
+    assert ds.images[:2].shape == (2, 3, 30, 40)
+    with pytest.raises(ValueError, match=r"one size.*size=224"):
+        ds.images[:]

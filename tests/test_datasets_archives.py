@@ -54,7 +54,8 @@ def test_archives_cannot_write_outside_their_folder(tmp_path, name, make, refuse
     left_out = [p for p in ds.problems if p.action == "member left out"]
     assert len(left_out) == refused and all("outside" in p.reason or "link" in p.reason for p in left_out)
     everything = {os.path.relpath(os.path.join(at, f), tmp_path) for at, _, files in os.walk(tmp_path) for f in files}
-    assert everything - {"deep/place/p/cat/link/hosts2"} == {f"deep/place/{name}", "deep/place/p/cat/a.jpg"}
+    allowed = {"deep/place/p/cat/link/hosts2", "deep/place/p/.unpacked.json"}
+    assert everything - allowed == {f"deep/place/{name}", "deep/place/p/cat/a.jpg"}
     assert not os.path.exists("/tmp_absolute.txt") and not any(
         os.path.islink(p) for p in (place / "p" / "cat").iterdir()
     )
@@ -74,3 +75,31 @@ def test_damaged_and_swollen_archives_leave_nothing_behind(tmp_path):
     with pytest.raises(FileExistsError):
         datasets.unpack(tmp_path / "big.zip", tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["big.zip", "cut.tar.gz", "no.zip", "whole.tar.gz"]
+
+
+def test_a_replaced_archive_is_not_taken_for_the_old_one(tmp_path):
+    archive = tmp_path / "pets.zip"
+    hostile_zip(archive)
+    first = datasets.open("imagefolder", archive)
+    assert datasets.open("imagefolder", archive).problems == first.problems != []  # what was left out is said again
+    with zipfile.ZipFile(archive, "w") as new:
+        new.writestr("dog/b.jpg", picture_bytes(seed=1))
+    with pytest.raises(FileExistsError, match=r"has changed.*move"):
+        datasets.open("imagefolder", archive)
+    (tmp_path / "pets").rename(tmp_path / "old")
+    assert datasets.open("imagefolder", archive).classes == ["dog"]
+
+
+def test_a_folder_unpacked_by_hand_is_used(tmp_path):
+    hostile_zip(tmp_path / "pets.zip")
+    put(tmp_path / "pets" / "dog" / "b.jpg", picture_bytes())
+    assert datasets.open("imagefolder", tmp_path / "pets.zip").classes == ["dog"]
+
+
+def test_a_zip_made_on_a_mac(tmp_path):
+    with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
+        for name in ("cat/a.jpg", "dog/b.jpg"):
+            archive.writestr(f"pets/{name}", picture_bytes())
+            archive.writestr(f"__MACOSX/pets/{name.replace('/', '/._')}", b"x")
+    ds = datasets.open("imagefolder", tmp_path / "pets.zip")
+    assert ds.classes == ["cat", "dog"] and len(ds) == 2 and not ds.problems

@@ -16,7 +16,7 @@ from dataset_trees import (
 from PIL import Image
 
 from cam_helpers import datasets
-from cam_helpers.datasets.checking import look_at
+from cam_helpers.datasets.checking import inspect_picture
 from cam_helpers.images import PictureError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*problem:UserWarning")
@@ -78,9 +78,9 @@ def test_the_quick_look_sees_what_the_reader_sees(tmp_path, part):
     for options in ({}, {"progressive": True}, {"mode": "L"}, {"mode": "CMYK"}):
         whole = picture_bytes(200, 150, **options)
         path = put(tmp_path / "p.jpg", whole)
-        assert look_at(path).size == (150, 200) and look_at(path).note == ""
+        assert inspect_picture(path).size == (150, 200) and inspect_picture(path).note == ""
         with pytest.raises(PictureError):
-            look_at(put(path, whole[: int(len(whole) * part)]))
+            inspect_picture(put(path, whole[: int(len(whole) * part)]))
 
 
 def test_odd_pictures_are_used(tmp_path):

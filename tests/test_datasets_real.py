@@ -25,9 +25,8 @@ def test_raccoons():
     ds = datasets.open("imagefolder", need("raccoon"))
     assert len(ds) == 200 and sum(map(len, ds.boxes)) == 217 and ds.classes == ["raccoon"] and not ds.problems
     for i in range(0, 200, 20):
-        image, target = ds[i]
-        height, width = image.shape[1:]
-        assert (target["boxes"][:, :2] >= 0).all() and (target["boxes"][:, 2:] <= torch.tensor([width, height])).all()
+        height, width = ds[i][0].shape[1:]
+        assert (ds.boxes[i][:, :2] >= 0).all() and (ds.boxes[i][:, 2:] <= torch.tensor([width, height])).all()
     parts = [datasets.open("imagefolder", need("raccoon"), s) for s in ("train", "val", "test")]
     assert [len(p) for p in parts] == [120, 40, 40]
 

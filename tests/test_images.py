@@ -209,5 +209,5 @@ def test_the_limit_can_be_chosen(photo):
 def test_a_missing_file_and_a_wrong_type_say_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_picture(tmp_path / "nowhere.png")
-    with pytest.raises(TypeError, match="not int"):
+    with pytest.raises(TypeError, match="got int"):
         read_picture(3)

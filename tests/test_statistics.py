@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from dataset_trees import ade_tree
+from dataset_trees import ade_tree, picture_bytes, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from tiny_networks import Tiny
-from torchvision.transforms import Resize
 
 import drawn_world
 from cam_helpers import CamModel, datasets
@@ -255,19 +254,19 @@ def test_a_probe_on_a_trunk_and_some_of_the_scenes():
 
 
 def test_ade20k_in_the_same_form(tmp_path):
-    data = datasets.open("ade20k_scenes", ade_tree(tmp_path), "training")
-    found = scene_statistics(floats(scene_network(2)), data, prepare=Resize((30, 40)), replicates=2)
+    data = datasets.open("ade20k_scenes", ade_tree(tmp_path), "training", size=(30, 40))
+    found = scene_statistics(floats(scene_network(2)), data, replicates=2)
     assert found.object_names[0] == "thing 1, alias 1" and found.count == 3
     assert found.frequency.loc["dining room", "thing 1, alias 1"] == 0.5  # of pictures 1 and 3, the first
     assert found.frequency["object 0" if "object 0" in found.frequency else "thing 150, alias 150"].tolist() == [1, 1]
-    for wrong, error, text in (
-        ({"prepare": None}, ValueError, "real pictures .* need prepare="),
-        ({"parts": True, "prepare": Resize(8)}, ValueError, "have no parts"),
-    ):
-        with pytest.raises(error, match=text):
-            Annotated(data, **wrong)
-    with pytest.raises(TypeError, match="masks of named objects, got TensorDataset"):
+    with pytest.raises(TypeError, match="with parts"):
+        Annotated(data, parts=True)
+    with pytest.raises(TypeError, match=r"with masks.*got TensorDataset"):
         Annotated(torch.utils.data.TensorDataset(torch.zeros(2)))
+    picture = next((tmp_path / "ADEChallengeData2016" / "images" / "training").iterdir())
+    put(picture, picture_bytes(20, 30))
+    with pytest.warns(UserWarning, match="1 problem"), pytest.raises(ValueError, match="size=224"):
+        Annotated(datasets.open("ade20k_scenes", tmp_path, "training"))
 
 
 def test_parts_are_a_second_layer():

@@ -1,24 +1,25 @@
-"""Real pictures, opened in the same form as the annotated world.
+"""Real pictures, opened in the same form as the drawn ones.
 
-ds = datasets.open("pets", "~/data", "test", download=True)
-image, target = ds[0]        # uint8 (3, H, W); label, boxes, mask …
-ds                           # how many pictures, and everything that was wrong with the files
+data = datasets.open("pets", "~/data", "test", size=224, download=True)
+image, label = data[0]       # uint8 (3, 224, 224), and the class
+data                         # how many pictures, and everything that was wrong with the files
 """
 
 import warnings
+from pathlib import Path
 
 from . import ade20k, folder
 from .ade20k import ade20k_scenes
 from .archives import unpack
 from .base import RealDataset
+from .checking import MissingData, Problem
 from .folder import imagefolder
 from .ilsvrc import ilsvrc_csv
-from .known import imagenette, pets, voc2007
-from .problems import MissingData, Problem
+from .torchvision_sets import imagenette, pets, voc2007
 
 __all__ = ["FORMATS", "MissingData", "Problem", "RealDataset", "open", "unpack"]
 
-# name → what opens it, its splits (the first is the default)
+# name → what lists its pictures, its splits (the first is the default)
 FORMATS = {
     "pets": (pets, ("trainval", "test", "train", "val")),
     "imagenette": (imagenette, ("train", "val")),
@@ -29,25 +30,33 @@ FORMATS = {
 }
 
 
-def open(name: str, root, split: str | None = None, **options) -> RealDataset:
+def open(name: str, root, split: str | None = None, *, n=None, size=None, check=True, **options) -> RealDataset:
     """Open a set of real pictures: every file is looked at once, what cannot be used is listed in `.problems`.
 
-    name     "pets", "imagenette", "voc2007", "imagefolder", "ade20k_scenes" or "ilsvrc_csv"
-    root     the folder that holds the data (for a download: that will hold them)
-    split    None takes the first of FORMATS[name][1]
-    options  n=200 opens that many, always the same; check=False trusts file headers (quick, but a file that was cut off
-             raises PictureError when it is used); download=True fetches what is missing; others: see the set's function
+    Args:
+        name: "pets", "imagenette", "voc2007", "imagefolder", "ade20k_scenes" or "ilsvrc_csv"
+        root: the folder that holds the data (for a download: that will hold them)
+        split: None takes the first of FORMATS[name][1]
+        n: open that many pictures, always the same ones; None: all
+        size: side in pixels, or (H, W): pictures are stretched to it when they are read, and boxes and masks with
+            them; None: every picture has its own size
+        check: False trusts file headers (quick, but a file that was cut off raises PictureError when it is used)
+        options: download=True fetches what is missing; others: see the function of the set, such as `imagefolder`
 
-    Raises MissingData (with where to get it) when the data are not there or none can be used, ValueError for an unknown
-    name or split. Warns once, with the number of problems, if there are any.
+    Raises:
+        MissingData: the data are not there, or none can be used; it says where to get them
+        ValueError: an unknown name or split
+
+    Warns once, with the number of problems, if there are any.
     """
     if name not in FORMATS:
-        raise ValueError(f"there is no format {name!r}; there are {', '.join(FORMATS)}")
-    opener, splits = FORMATS[name]
+        raise ValueError(f"expected one of {', '.join(FORMATS)}, got {name!r}")
+    lister, splits = FORMATS[name]
     split = split or splits[0]
     if split not in splits:
-        raise ValueError(f"{name} has no split {split!r}; it has {', '.join(splits)}")
-    dataset = opener(root, split, **options)
+        raise ValueError(f"expected a split of {name}, one of {', '.join(splits)}, got {split!r}")
+    listing = lister(Path(root).expanduser().absolute(), split, **options)
+    dataset = RealDataset(listing, n, (size, size) if isinstance(size, int) else size, check)
     if dataset.problems:
         warnings.warn(repr(dataset), stacklevel=2)
     return dataset

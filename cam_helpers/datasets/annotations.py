@@ -1,33 +1,33 @@
-"""Boxes as an annotation file tells them, and how they are fitted to the picture they belong to."""
+"""Boxes as an annotation file tells them, and how they are fitted to the picture they belong to.
 
-from __future__ import annotations
+Ours are xyxy in pixels, x2 and y2 exclusive: a box around the single pixel in column 3, row 5 is (3, 5, 4, 6).
+"""
 
 import os
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NamedTuple
 from xml.etree.ElementTree import ParseError
 
 import torch
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import parse
+from torch import Tensor
 from torchvision.ops import clip_boxes_to_image
+from torchvision.transforms.v2.functional import resize
+from torchvision.tv_tensors import BoundingBoxes
 
-from . import conventions
-from .checking import Look
-from .problems import Problems
+from .checking import ROTATED, Look
 
 
 class AnnotationError(ValueError):
     """An annotation file cannot be used; the text says why."""
 
 
-class Thing(NamedTuple):
-    """One box as it was found; corners: left, top, right, bottom, inclusive; nan where the file has no number."""
+class AnnotatedObject(NamedTuple):
+    """One object as the file has it; corners: left, top, right, bottom, inclusive; nan where there is no number."""
 
     name: str
     corners: list[float]
-    difficult: bool = False
 
 
 @dataclass
@@ -38,14 +38,14 @@ class Annotation:
     stretched: the picture is a resized copy of it.
     """
 
-    things: list[Thing] = field(default_factory=list)
+    objects: list[AnnotatedObject] = field(default_factory=list)
     size: tuple[int, int] | None = None
     origin: int = 1
     stretched: bool = False
 
 
 def read_voc_xml(path: str | os.PathLike) -> Annotation:
-    """Read a PASCAL VOC annotation (as labelImg and many tools write it). A stranger's XML: entities are refused.
+    """Read a PASCAL VOC annotation (as labelImg and many tools write it). XML entities, a way to attack, are refused.
 
     A corner that is no number becomes nan, for `fit_boxes` to report. Raises AnnotationError, or OSError.
     """
@@ -59,74 +59,14 @@ def read_voc_xml(path: str | os.PathLike) -> Annotation:
         raise AnnotationError(f"is not well-formed XML ({error})") from None
     if root.tag != "annotation":
         raise AnnotationError(f"is not a PASCAL VOC annotation: its root is <{root.tag}>, not <annotation>")
-    found = Annotation()
+    annotation = Annotation()
     if root.find("size") is not None:
-        height, width = (_number(root.findtext(f"size/{side}")) for side in ("height", "width"))
-        found.size = (int(height), int(width)) if height >= 0 and width >= 0 else (0, 0)
-    for thing in root.iter("object"):
-        name, difficult = ((thing.findtext(tag) or "").strip() for tag in ("name", "difficult"))
-        corners = [_number(thing.findtext(f"bndbox/{corner}")) for corner in ("xmin", "ymin", "xmax", "ymax")]
-        found.things.append(Thing(name, corners, difficult == "1"))
-    return found
-
-
-def read_or_list(xml: str | os.PathLike, picture: str, problems: Problems, action: str) -> Annotation | None:
-    """The annotation, or None and a line in the list of problems."""
-    try:
-        return read_voc_xml(xml)
-    except FileNotFoundError:
-        problems.add(picture, "has no annotation", action)
-    except (AnnotationError, OSError) as error:
-        problems.add(xml, error, action)
-    return None
-
-
-def fit_boxes(annotation: Annotation, look: Look) -> tuple[torch.Tensor, list[Thing], list[tuple[str, str]]]:
-    """The annotation's boxes in the picture as it is read: upright, at its own size.
-
-    Returns boxes float32 (M, 4), the things they belong to, and problems (reason, action).
-    """
-    size, told = look.size, annotation.size
-    picture, change, kept, wrong = f"{size[1]}×{size[0]}", torch.as_tensor, [], []
-    if told is not None and told != size:
-        sizes = f"is for a picture of {told[1]}×{told[0]}, it is {picture}"
-        scale = partial(conventions.scale_boxes, old=told, new=size)
-        if 0 in told:
-            wrong.append((f"gives the picture's size as {told[1]}×{told[0]}", "boxes used as they are"))
-        elif annotation.stretched:
-            change = scale
-        elif look.orientation in conventions.ROTATED and told == size[::-1]:
-            change = partial(conventions.turn_boxes, orientation=look.orientation, size=told)
-            wrong.append((f"{sizes} upright", "boxes turned with the picture"))
-        elif abs(told[0] * size[1] - told[1] * size[0]) <= 0.02 * told[0] * size[1]:
-            change = scale
-            wrong.append((sizes, "boxes scaled with the picture"))
-        else:  # cropped, or another picture: where the boxes belong cannot be known
-            return torch.zeros(0, 4), [], [(sizes, "boxes left out")] if annotation.things else []
-    found = torch.tensor([thing.corners for thing in annotation.things]).reshape(-1, 2, 2)
-    ordered = found.sort(1).values.flatten(1)  # left before right, top before bottom
-    boxes = change(conventions.from_inclusive(ordered, annotation.origin))
-    inside = clip_boxes_to_image(boxes, size)
-    empty = (inside[:, :2] >= inside[:, 2:]).any(1)
-    # half the tools count from 0 and half from 1: one pixel over the edge is a convention, not a mistake
-    cut = (boxes - inside).abs().amax(1) > 1
-    for k, corners in enumerate(found.flatten(1)):
-        said = f"box {k + 1} ({', '.join(f'{v:g}' for v in annotation.things[k].corners)})"
-        if not corners.isfinite().all():
-            wrong.append((f"{said} has a corner that is no number", "box left out"))
-            continue
-        if (corners[:2] == corners[2:]).any():  # with inclusive corners one pixel, in practice a slip of the hand
-            wrong.append((f"{said} has no area", "box left out"))
-            continue
-        if (corners[:2] > corners[2:]).any():
-            wrong.append((f"{said} is inverted", "corners exchanged"))
-        if empty[k]:
-            wrong.append((f"{said} is outside the picture of {picture}", "box left out"))
-            continue
-        if cut[k]:
-            wrong.append((f"{said} reaches out of the picture of {picture}", "box cut at the edge"))
-        kept.append(k)
-    return inside[kept], [annotation.things[k] for k in kept], wrong
+        height, width = _number(root.findtext("size/height")), _number(root.findtext("size/width"))
+        annotation.size = (int(height), int(width)) if height >= 0 and width >= 0 else (0, 0)
+    for item in root.iter("object"):
+        corners = [_number(item.findtext(f"bndbox/{corner}")) for corner in ("xmin", "ymin", "xmax", "ymax")]
+        annotation.objects.append(AnnotatedObject((item.findtext("name") or "").strip(), corners))
+    return annotation
 
 
 def _number(text: str | None) -> float:
@@ -135,3 +75,76 @@ def _number(text: str | None) -> float:
     except (TypeError, ValueError):
         return float("nan")
     return value if abs(value) < 1e9 else float("nan")
+
+
+def fit_boxes(annotation: Annotation, look: Look) -> tuple[Tensor, list[AnnotatedObject], list[tuple[str, str]]]:
+    """The annotation's boxes in the picture as it is read: upright, at its own size.
+
+    Returns boxes float32 (M, 4), their objects, and problems (reason, action).
+    """
+    corners = torch.tensor([item.corners for item in annotation.objects]).reshape(-1, 4)
+    first, last = corners[:, :2], corners[:, 2:]
+    ordered = torch.cat((first.minimum(last), first.maximum(last)), 1)  # left before right, top before bottom
+    boxes, problems = _to_the_picture(from_inclusive(ordered, annotation.origin), annotation, look)
+    if boxes is None:
+        return torch.zeros(0, 4), [], problems
+    inside, picture = clip_boxes_to_image(boxes, look.size), f"the picture of {look.size[1]}×{look.size[0]}"
+    checks = [
+        (~corners.isfinite().all(1), "has a corner that is no number", "box left out"),
+        (((corners >= 0) & (corners <= 1)).all(1), "lies between 0 and 1: fractions, not pixels", "box left out"),
+        # with inclusive corners one pixel, in practice a slip of the hand
+        ((first == last).any(1), "has no area", "box left out"),
+        ((inside[:, :2] >= inside[:, 2:]).any(1), f"is outside {picture}", "box left out"),
+        ((first > last).any(1), "is inverted", "corners exchanged"),
+        # half the tools count from 0 and half from 1: one pixel over the edge is a convention, not a mistake
+        ((boxes - inside).abs().amax(1) > 1, f"reaches out of {picture}", "box cut at the edge"),
+    ]
+    kept = []
+    for k, item in enumerate(annotation.objects):
+        box = f"box {k + 1} ({', '.join(f'{v:g}' for v in item.corners)})"
+        found = [(f"{box} {reason}", action) for failed, reason, action in checks if failed[k]]
+        left_out = [problem for problem in found if problem[1] == "box left out"]
+        problems += left_out[:1] or found
+        if not left_out:
+            kept.append(k)
+    return inside[kept], [annotation.objects[k] for k in kept], problems
+
+
+def _to_the_picture(boxes: Tensor, annotation: Annotation, look: Look) -> tuple[Tensor | None, list[tuple[str, str]]]:
+    """Boxes moved from the picture that they were drawn on to the one that is read; None where that is impossible."""
+    told, size = annotation.size, look.size
+    if told is None or told == size:
+        return boxes, []
+    if 0 in told:
+        return boxes, [(f"gives the picture's size as {told[1]}×{told[0]}", "boxes used as they are")]
+    if annotation.stretched:
+        return scale_boxes(boxes, told, size), []
+    sizes = f"is for a picture of {told[1]}×{told[0]}, it is {size[1]}×{size[0]}"
+    if look.orientation in ROTATED and told == size[::-1]:
+        turned = turn_boxes(boxes, look.orientation, told)
+        return turned, [(f"{sizes} upright", "boxes turned with the picture")]
+    if abs(told[0] * size[1] - told[1] * size[0]) <= 0.02 * told[0] * size[1]:
+        return scale_boxes(boxes, told, size), [(sizes, "boxes scaled with the picture")]
+    # cropped, or another picture: where the boxes belong cannot be known
+    return None, [(sizes, "boxes left out")] if len(boxes) else []
+
+
+def from_inclusive(boxes: Tensor, origin: int = 0) -> Tensor:
+    """Corners that both belong to the box, the first pixel counted as `origin` (PASCAL VOC: 1) → ours, (…, 4)."""
+    return boxes + torch.tensor([-origin, -origin, 1 - origin, 1 - origin])
+
+
+def scale_boxes(boxes: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
+    """Boxes (M, 4) of a picture of size `old` (H, W) in the same picture stretched to size `new` (H, W)."""
+    return resize(BoundingBoxes(boxes, format="XYXY", canvas_size=old), list(new)).as_subclass(Tensor)
+
+
+def turn_boxes(boxes: Tensor, orientation: int, size: tuple[int, int]) -> Tensor:
+    """Boxes (M, 4) drawn on the pixels as stored, size (H, W), in the picture turned upright (EXIF orientation 5–8)."""
+    height, width = size
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    if orientation in (7, 8):  # left and right change places
+        x1, x2 = width - x2, width - x1
+    if orientation in (6, 7):  # top and bottom change places
+        y1, y2 = height - y2, height - y1
+    return torch.stack([y1, x1, y2, x2], -1)

@@ -1,141 +1,165 @@
-"""Real pictures in the form of the world's sets: what is small is read at once, what is large when asked for."""
+"""Real pictures in the form of the drawn ones: what is small is read at once, what is large when it is asked for."""
 
-from __future__ import annotations
-
-import os
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from scipy.ndimage import find_objects
+from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.ops import masks_to_boxes
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import resize
 from tqdm.contrib.concurrent import thread_map
 
 from ..images import PictureError, read_picture
-from .annotations import Annotation, Thing, fit_boxes
-from .checking import look_at, read_index_map
-from .conventions import from_inclusive
-from .problems import MissingData, Problem, printable
+from .annotations import Annotation, AnnotationError, fit_boxes, read_voc_xml, scale_boxes
+from .checking import MissingData, Problem, Problems, inspect_picture, printable, read_label_map
 
 
 @dataclass
 class Record:
-    """One picture as a format's reader found it: nothing opened yet but the annotation (None: the set has no boxes).
+    """One picture as a format's reader found it. When it was looked at, `size` and what follows are known, too.
 
-    label: class index, also of all boxes; or 0/1 for every class, then the boxes' names tell their classes.
+    label: class index; or 0/1 for every class; None: the picture is left out. mask: the file of its label picture.
+    problems: (file, reason, action). boxes: None if the set has none; objects: indices into the set's object names.
     """
 
     path: str
-    label: int | list[int]
+    label: int | list[int] | None = None
     annotation: Annotation | None = None
     mask: str | None = None
+    problems: list[tuple] = field(default_factory=list)
+    size: tuple[int, int] | None = None
+    boxes: Tensor | None = None
+    objects: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+
+    def read_annotation(self, xml: str | Path, otherwise: str) -> None:
+        """Read the picture's annotation; where that is impossible, list what is done `otherwise`."""
+        try:
+            self.annotation = read_voc_xml(xml)
+        except (AnnotationError, OSError) as error:
+            self.problems.append((xml, error, otherwise))
+
+
+@dataclass
+class Listing:
+    """A set as a format's reader found it, before any picture is opened.
+
+    object_numbers: the numbers in the label pictures that stand for objects, k for object_names[k - 1]; without
+    object_names 1 is an object of the picture's class. ignored: the numbers of pixels that no score should count.
+    """
+
+    name: str
+    split: str
+    classes: list[str]
+    problems: Problems
+    records: list[Record]
+    object_names: list[str] | None = None
+    object_numbers: Sequence[int] = ()
+    ignored: Sequence[int] = ()
+    report_empty_classes: bool = True
 
 
 class Lazy(Sequence):
-    """A list whose entries are made when they are asked for."""
+    """Entries that are read when they are asked for; a slice gives them as one tensor, if they have one size."""
 
-    def __init__(self, make: Callable[[int], object], length: int):
-        self._make, self._length = make, length
+    def __init__(self, read: Callable[[int], Tensor], length: int):
+        self._read, self._length = read, length
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, index):
-        if isinstance(index, slice):
-            return [self._make(i) for i in range(*index.indices(self._length))]
-        if not -self._length <= index < self._length:
-            raise IndexError(f"{index} is outside a list of {self._length}")
-        return self._make(int(index) % self._length)
+        if not isinstance(index, slice):
+            return self._read(range(len(self))[index])
+        entries = [self._read(i) for i in range(len(self))[index]]
+        if len(sizes := {tuple(entry.shape) for entry in entries}) > 1:
+            raise ValueError(f"expected entries of one size, got {sorted(sizes)[:2]} …. Open the set with size=224.")
+        return torch.stack(entries)
+
+    def union(self) -> Tensor:
+        """bool (N,H,W) of masks (M,H,W): every pixel that belongs to a labelled object."""
+        return torch.stack([masks.any(0) for masks in self])
 
 
 class RealDataset(Dataset):
-    """Real pictures with labels, and boxes and masks where the set has them. `ds[i]` is (image, target).
+    """Real pictures in the form of the drawn ones. `data[i]` is `(image, label)`, both tensors.
 
-    classes      list of str
-    paths        list of str, one a picture
-    sizes        list of (H, W), upright
-    labels       long (N,), or 0/1 (N, C) where a picture has several
-    boxes        list of float32 (M, 4), xyxy in pixels, x2/y2 exclusive; None if the set has no boxes
-    box_classes  list of long (M,); None likewise
-    difficult    list of bool (M,): objects that VOC marks as hard to see; None elsewhere
-    images       lazy: uint8 (3, H, W) in RGB
-    masks        lazy: bool (H, W), or uint8 (H, W) of object numbers; None if the set has none
-    ignore       lazy: bool (H, W), pixels that no score should count; None if the set has none
-    problems     list of Problem(file, reason, action); `report()` is the same as a table
-
-    target: a dict with "label", "path", and "boxes", "box_classes", "mask", "ignore" where the set has them.
+    images        read when asked for: images[i] is uint8 (3,H,W), RGB; images[a:b] a tensor (n,3,H,W), for one size
+    labels        int64 (N,) class indices; or float32 (N,C) 0/1 where a picture may hold several classes
+    classes       the C class names
+    boxes         list of N float32 (M,4): extent of each labelled object, xyxy pixels, x2/y2 exclusive
+    masks         read when asked for: masks[i] is bool (M,H,W), the pixels of each labelled object; masks.union() is
+                  bool (N,H,W), for one size
+    objects       list of N int64 (M,): the kind of each object, an index into object_names
+    object_names  the names of the kinds
+    ignore        read when asked for: ignore[i] is bool (H,W), pixels that no score should count
+    The last five are None where a set has no such thing. Besides: `paths`; `sizes`, (H, W) of each picture, upright;
+    `problems`, a list of (file, reason, action), and `report()`, the same as a table.
     """
 
-    boxes = box_classes = difficult = masks = ignore = None
+    boxes = masks = objects = object_names = ignore = None
 
-    def __init__(self, name, split, classes, problems, records, *, check, layers=None, mask_boxes=False, whole=True):
-        """Look at every picture once, leave out and list what cannot be used, and keep the rest.
-
-        problems         Problems found so far; records: list of Record
-        check            False reads headers only (see `look_at`)
-        layers           what the numbers of a label picture mean: {"masks": function of uint8 (H, W), "ignore": …}
-        mask_boxes       the box is the extent of the mask
-        whole            a class without a picture is worth a line in the list of problems
-        """
-        self.name, self.split, self.problems = name, split, problems
-        self.classes = [printable(c) for c in classes]
-        self.paths, self.sizes, self._mask_files = [], [], []
-        labels, boxes, box_classes, difficult = [], [], [], []
-        layer = layers["masks"] if layers and (check or mask_boxes) else None
-        look = partial(_examine, check=check, layer=layer, extent=mask_boxes)
+    def __init__(self, listing: Listing, n: int | None = None, size: tuple[int, int] | None = None, check: bool = True):
+        """Look at every picture once, leave out and list what cannot be used; n, size, check: see `datasets.open`."""
+        self.name, self.split, self.problems = listing.name, listing.split, listing.problems
+        self.classes = [printable(name) for name in listing.classes]
+        records = fixed_sample(listing.records, n)
         bar = {"desc": "checking pictures", "unit": "file", "leave": False, "disable": len(records) < 500}
-        for record, found in zip(records, thread_map(look, records, **bar), strict=True):
-            for file, reason, action in found.wrong:
-                problems.add(file, reason, action)
-            if not found.usable:
-                continue
-            self.paths.append(record.path)
-            self.sizes.append(found.size)
-            self._mask_files.append(found.mask)
-            labels.append(record.label)
-            boxes.append(found.boxes)
-            if isinstance(record.label, int):
-                box_classes.append(torch.full((len(found.boxes),), record.label))
-            else:
-                box_classes.append(torch.tensor([classes.index(t.name) for t in found.things], dtype=torch.long))
-                difficult.append(torch.tensor([t.difficult for t in found.things], dtype=torch.bool))
-        if not labels:
-            why = "; ".join(f"{p.file}: {p.reason}" for p in problems[:3]) or "there is no picture file at all"
-            raise MissingData(f"no usable picture in {printable(problems.root)} ({why})")
-        self.labels = torch.tensor(labels, dtype=torch.long)
-        if mask_boxes or any(record.annotation is not None for record in records):
-            self.boxes, self.box_classes, self.difficult = boxes, box_classes, difficult or None
-        for key, layer in (layers or {}).items():
-            setattr(self, key, Lazy(partial(self._read_layer, layer), len(self)))
-        if whole and self.labels.ndim == 1:
-            for missing in sorted(set(range(len(classes))) - set(labels)):
-                problems.add(self.classes[missing], "this class has no usable picture", "class kept, empty")
+        thread_map(partial(_look_at, listing=listing, check=check), records, **bar)
+        for problem in (problem for record in records for problem in record.problems):
+            self.problems.add(*problem)
+        self._records = used = [record for record in records if record.size]
+        if not used:
+            why = "; ".join(f"{p.file}: {p.reason}" for p in self.problems[:3]) or "there is no picture file at all"
+            raise MissingData(f"no usable picture in {printable(self.problems.root)} ({why})")
+        self.paths, self.sizes = [record.path for record in used], [size or record.size for record in used]
+        self.labels = torch.tensor([record.label for record in used])
+        if self.labels.ndim == 2:
+            self.labels = self.labels.float()
+        elif listing.report_empty_classes and n is None:
+            for k in sorted(set(range(len(self.classes))) - set(self.labels.tolist())):
+                self.problems.add(self.classes[k], "this class has no usable picture", "class kept, empty")
+        if used[0].boxes is not None:
+            self.object_names = listing.object_names or self.classes
+            self.boxes = [scale_boxes(r.boxes, r.size, new) for r, new in zip(used, self.sizes, strict=True)]
+            self.objects = [torch.tensor(record.objects, dtype=torch.long) for record in used]
+        if listing.object_numbers:
+            self.masks = Lazy(self._masks, len(used))
+        if listing.ignored:
+            self._ignored = torch.tensor(listing.ignored)
+            self.ignore = Lazy(self._ignore, len(used))
 
     @property
     def images(self) -> Lazy:
-        return Lazy(lambda i: read_picture(self.paths[i]), len(self))
+        return Lazy(self._image, len(self))
 
-    def _read_layer(self, layer: Callable, index: int) -> torch.Tensor:
-        file, size = self._mask_files[index], self.sizes[index]
+    def _image(self, index: int) -> Tensor:
+        return resize(read_picture(self.paths[index]), list(self.sizes[index]))
+
+    def _label_map(self, index: int) -> Tensor:
+        record = self._records[index]
         # without a usable file number 0 everywhere: nothing is known about any pixel
-        return torch.from_numpy(layer(read_index_map(file, size) if file else np.zeros(size, np.uint8)))
+        numbers = read_label_map(record.mask, record.size) if record.mask else np.zeros(record.size, np.uint8)
+        return resize(torch.from_numpy(numbers)[None], list(self.sizes[index]), InterpolationMode.NEAREST_EXACT)[0]
+
+    def _masks(self, index: int) -> Tensor:
+        return self._label_map(index) == torch.tensor(self._records[index].numbers)[:, None, None]
+
+    def _ignore(self, index: int) -> Tensor:
+        return torch.isin(self._label_map(index), self._ignored)
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, dict]:
-        image = self.images[index]
-        target = {"label": self.labels[index], "path": self.paths[index]}
-        for key in ("boxes", "box_classes", "difficult", "masks", "ignore"):
-            if (values := getattr(self, key)) is not None:
-                target[key.replace("masks", "mask")] = values[index]
-        return image, target
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.images[index], self.labels[index]
 
     def report(self) -> pd.DataFrame:
         """Every problem that was found: file, reason, action. Empty when all is well."""
@@ -147,60 +171,49 @@ class RealDataset(Dataset):
         return f"{self.name} ({self.split}): {len(self)} pictures, {len(self.classes)} classes, {tail}"
 
     def _repr_html_(self) -> str:
-        if not self.problems:
-            return f"<p>{self!r}</p>"
-        with pd.option_context("display.max_colwidth", None):
-            shown = self.report().head(50).to_html(index=False)  # which escapes what a file's name may hold
-        more = f"<p>… and {len(self.problems) - 50} more in .report()</p>" if len(self.problems) > 50 else ""
-        return f"<p>{self!r}</p>{shown}{more}"
+        with pd.option_context("display.max_colwidth", None, "display.max_rows", 50):
+            table = self.report().to_html(index=False, max_rows=50) if self.problems else ""  # names are escaped
+        return f"<p>{self!r}</p>{table}"
 
 
-def absolute(root: str | os.PathLike) -> Path:
-    return Path(root).expanduser().absolute()
-
-
-def some(items: list, n: int | None) -> list:
+def fixed_sample(items: list, n: int | None) -> list:
     """`n` of the items (None: all), chosen at random but always the same, in their old order."""
     if n is None or n >= len(items):
         return items
     return [items[i] for i in sorted(random.Random(46).sample(range(len(items)), n))]
 
 
-class _Found(NamedTuple):
-    """What looking at one picture told; wrong: (file, reason, action) of every problem."""
-
-    wrong: list[tuple]
-    usable: bool = False
-    size: tuple[int, int] = (0, 0)
-    boxes: torch.Tensor | None = None
-    things: Sequence[Thing] = ()
-    mask: str | None = None
-
-
-def _examine(record: Record, check: bool, layer: Callable | None, extent: bool) -> _Found:
-    """Look at the picture, its boxes, and its mask if `layer` makes one; extent: the box is drawn around the mask."""
-    path, mask_file, things, wrong = record.path, record.mask, [], []
+def _look_at(record: Record, listing: Listing, check: bool) -> None:
+    """Measure a record's picture, its boxes and its mask; what is wrong with them goes to the record's problems."""
+    path, problems = record.path, record.problems
+    if record.label is None:
+        return
     try:
-        look = look_at(path, check)
+        look = inspect_picture(path, check)
     except (PictureError, OSError) as error:
-        reason = "is listed and not there" if isinstance(error, FileNotFoundError) else error
-        return _Found([(path, reason, "picture left out")])
+        problems.append((path, error, "picture left out"))
+        return
+    record.size = look.size
     if printable(path) != path:
-        wrong.append((path, "its name is not UTF-8", "picture used"))
+        problems.append((path, "its name is not UTF-8", "picture used"))
     if look.note:
-        wrong.append((path, look.note, "picture used"))
-    boxes = torch.zeros(0, 4)
-    try:
-        mask = None if layer is None else torch.from_numpy(layer(read_index_map(mask_file, look.size)))
-        if extent and not mask.any():
-            raise PictureError("marks no object")
-        if extent:
-            boxes = from_inclusive(masks_to_boxes(mask[None]))
-    except (PictureError, OSError) as error:
-        reason = "is missing" if isinstance(error, FileNotFoundError) else error
-        wrong.append((mask_file, reason, "picture used, all of its mask ignored or unlabelled"))
-        mask_file = None
+        problems.append((path, look.note, "picture used"))
     if record.annotation is not None:
-        boxes, things, misfits = fit_boxes(record.annotation, look)
-        wrong += [(path, f"its annotation: {reason}", action) for reason, action in misfits]
-    return _Found(wrong, True, look.size, boxes, things, mask_file)
+        record.boxes, objects, misfits = fit_boxes(record.annotation, look)
+        problems += [(path, f"its annotation: {reason}", action) for reason, action in misfits]
+        several = isinstance(record.label, list)
+        record.objects = [listing.classes.index(item.name) if several else record.label for item in objects]
+    if listing.object_numbers:
+        try:
+            regions = find_objects(
+                read_label_map(record.mask, look.size)
+            )  # rows and columns of number 1, 2, …; or None
+            record.numbers = [k for k, region in enumerate(regions, 1) if region and k in listing.object_numbers]
+            if not record.numbers:
+                raise PictureError("marks no object")
+        except (PictureError, OSError) as error:
+            problems.append((record.mask, error, "picture used, all of its mask ignored or unlabelled"))
+            record.mask = None
+        found = [regions[k - 1] for k in record.numbers]
+        record.boxes = torch.tensor([[x.start, y.start, x.stop, y.stop] for y, x in found]).float().reshape(-1, 4)
+        record.objects = [k - 1 if listing.object_names else record.label for k in record.numbers]

@@ -1,207 +1,236 @@
 """Your own pictures: a folder per class, with PASCAL VOC boxes if there are any."""
 
-from __future__ import annotations
-
 import hashlib
 import os
-from collections import Counter
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from .annotations import Annotation, read_or_list
-from .archives import SUFFIXES, unpack
-from .base import RealDataset, Record, absolute, some
-from .problems import MissingData, Problems, printable
+from .annotations import Annotation
+from .archives import SUFFIXES, unpack_once
+from .base import Listing, Record
+from .checking import MissingData, Problems, printable
 
 SPLITS = ("all", "train", "val", "test")
+SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"} | {s: s for s in SPLITS[1:]}
 ANNOTATION_FOLDERS = {"annotations", "annotation", "xml", "xmls"}
 PICTURE_FOLDERS = {"images", "image", "jpegimages"}
-LITTER = {"thumbs.db", "desktop.ini", "__macosx"}  # what other systems leave behind; hidden files likewise
+SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx"}  # what other systems leave behind; hidden files likewise
+NOTES = re.compile(r"licen[cs]e|copying|notice|readme|citation|noisy_imagenette", re.IGNORECASE)
+CLASS_UNKNOWN = "picture left out: its class is unknown"
 
 
-def imagefolder(root, split: str = "all", *, check: bool = True, n: int | None = None) -> RealDataset:
+def imagefolder(root: Path, split: str) -> Listing:
     """Open a folder of pictures, or a zip or tar archive of one (unpacked beside it).
 
     root/cat/*.jpg, root/dog/*.png …               the folder's name is the class
-    root/train/cat/*.jpg, root/val/cat/*.jpg …     the same, already divided
-    root/images/cat/*.jpg, root/images/train/cat … the same, one floor down
+    root/train/cat/*.jpg, root/val/cat/*.jpg …     the same, already divided (also Training, valid, validation …)
     root/*.jpg or root/images/*.jpg, all with XML  the class is the name of the largest object
+    root/a/cat/*.jpg, root/a/b/train/cat/*.jpg …   a lone folder around the others is passed over
 
     Annotations (PASCAL VOC XML with the picture's name) lie beside the pictures or in an `annotations` folder. In a
-    picture of one class, boxes of another class are left out and listed. split "train", "val" or "test" takes the
-    folder of that name; without such folders three, one and one of every five pictures of each class, by name.
+    picture of one class, boxes of another class are left out and listed, unless no box of the set has the name of a
+    class. split "train", "val" or "test" takes the folder of that name; without such folders three, one and one of
+    every five pictures of each class, by name.
+
+    Every file is a picture of the set, an annotation of one, or listed in `.problems`; but for hidden files, those that
+    systems leave behind, and notes beside the folders (README, LICENSE).
     """
-    root = absolute(root)
-    archive, suffix = root, next((s for s in SUFFIXES if root.name.lower().endswith(s)), "")
-    if suffix and archive.is_file():
-        root = root.with_name(root.name[: -len(suffix)])
-    problems = Problems(root)
-    if archive != root and not root.exists():
-        problems += unpack(archive, root)
+    suffix, found = next((s for s in SUFFIXES if root.name.lower().endswith(s)), ""), []
+    if suffix and root.is_file():
+        archive, root = root, root.with_name(root.name[: -len(suffix)])
+        found = unpack_once(archive, root)
     if not root.is_dir():
-        raise MissingData(
-            f"there is no folder {printable(str(root))}: give the folder that holds one folder of pictures per class"
-        )
-    return open_folders("imagefolder", root, split, problems, check=check, n=n)
+        wanted = "give the folder that holds one folder of pictures per class"
+        raise MissingData(f"there is no folder {printable(str(root))}: {wanted}")
+    return list_folders("imagefolder", root, split, Problems(root, found))
 
 
-def open_folders(name: str, root: Path, split: str, problems: Problems, *, check, n, titles=None) -> RealDataset:
-    """`imagefolder` for a folder that is there; titles: what to call the classes instead of their folders' names."""
-    base = root
-    if len(found := _classes(root)) == 1 and found[0].lower() in PICTURE_FOLDERS and _classes(root / found[0]):
-        base = root / found[0]
-    ready = [s for s in SPLITS[1:] if any(_classes(base / s))]
-    if ready and split not in ("all", *ready):
-        raise ValueError(f"{printable(str(root))} has no folder for {split!r}; it has {', '.join(ready)}")
-    tops = [base / s for s in ready] or [base]
-    classes = sorted({c for top in tops for c in _classes(top)})
-    for stray in _files(base, deep=False) if classes else []:
-        if _named_like_a_picture(stray):  # a licence or a list may lie here
-            problems.add(stray, "lies in no folder of pictures", "file left out")
-    listing = _Listing(root, tops, classes)  # of all splits: annotations may be shared
-    pictures = listing.pictures
-    if ready and split != "all":
-        pictures = [(c, path) for c, path in pictures if path.startswith(os.path.join(base / split, ""))]
-    in_a_heap = {c.lower() for c in classes} <= PICTURE_FOLDERS
-    if not in_a_heap:
-        records = [Record(path, classes.index(c)) for c, path in pictures]
-    elif listing.annotated:
-        records, classes = _classes_from_boxes(listing, pictures, problems)
-    else:
-        records, classes = [Record(path, 0) for _, path in pictures], [root.name]
-    if not ready and split != "all":
-        records = divide(records, {"train": (2, 3, 4), "val": (0,), "test": (1,)}[split])
-    records = some(records, n)
-    if listing.annotated and not in_a_heap:
-        for record in records:
-            found = listing.read(classes[record.label], record.path, problems, "picture used without boxes")
-            record.annotation = found or Annotation()
-            _keep_own_boxes(record, classes, problems)
-    for orphan in listing.orphans():
-        problems.add(orphan, "belongs to no picture", "file left out")
-    classes = [(titles or {}).get(c, c) for c in classes]
-    return RealDataset(name, split, classes, problems, records, check=check, whole=n is None)
+def list_folders(name: str, root: Path, split: str, problems: Problems, titles: dict | None = None) -> Listing:
+    """List the pictures below a folder, with their classes and annotations.
+
+    Args:
+        name: of the set
+        root: the folder
+        split: one of SPLITS
+        problems: found so far
+        titles: what to call the classes instead of their folders' names
+    """
+    files, folders = _walk(root, problems)
+    split_of = _find_tops(files, folders)
+    splits = sorted(set(split_of.values()) - {"all"})
+    if splits and split not in ("all", *splits):
+        raise ValueError(f"{printable(str(root))} has no folder for {split!r}; it has {', '.join(splits)}")
+    class_folders = [folder for folder in folders if folder.parent in split_of]
+    classes = sorted({folder.name for folder in class_folders})
+    unsorted = {name.lower() for name in classes} <= PICTURE_FOLDERS
+
+    # every file is a picture below one of the tops, an annotation, or a problem
+    records, chosen, annotations = {}, [], []
+    outside = f"lies in none of the folders {', '.join(splits)}" if splits else "lies in no folder of pictures"
+    for path in files:
+        top = next((folder for folder in path.parents if folder in split_of), None)
+        if path.suffix.lower() == ".xml":
+            annotations.append(path)
+        elif any(map(_holds_annotations, path.parents)):
+            problems.add(root / path, "belongs to no picture", "file left out")
+        elif top is not None and (path.parent != top or not class_folders):
+            label = None if unsorted else classes.index(path.relative_to(top).parts[0])
+            records[path] = Record(str(root / path), label)
+            if split == "all" or split_of[top] in ("all", split):
+                chosen.append(records[path])
+        elif not NOTES.match(path.name):
+            problems.add(root / path, outside, "file left out")
+
+    if annotations:
+        for path in _annotate(records, root, annotations, {*classes, *(top.name for top in split_of)}):
+            problems.add(root / path, "belongs to no picture", "file left out")
+        if unsorted:
+            classes = _classes_from_boxes(list(records.values()))
+        _keep_own_boxes([record for record in records.values() if record.label is not None], classes)
+    elif unsorted:
+        classes = [(root / next(iter(split_of))).name]
+        for record in chosen:
+            record.label = 0
+    if not splits and split != "all":
+        chosen = divide(chosen, {"train": (2, 3, 4), "val": (0,), "test": (1,)}[split])
+    return Listing(name, split, [(titles or {}).get(c, c) for c in classes], problems, chosen)
 
 
 def divide(records: list[Record], share: tuple[int, ...], out_of: int = 5) -> list[Record]:
-    """A fixed part of every class: the pictures are shuffled by the hash of their name and dealt like cards.
+    """A fixed part of every class: its pictures, in the order of a hash of their names, go to `out_of` parts in turn.
 
-    share: which of the `out_of` hands to keep. Two shares without a common hand have no common picture.
+    share: which parts to keep. Two shares without a common part have no common picture.
     """
 
-    def key(record):
+    def shuffled(record: Record) -> tuple[bytes, str]:
         return hashlib.sha256(os.fsencode(os.path.basename(record.path))).digest(), record.path
 
-    dealt, kept = Counter(), set()
-    for record in sorted(records, key=key):
-        if dealt[record.label] % out_of in share:
+    seen, kept = Counter(), set()
+    for record in sorted(records, key=shuffled):
+        if seen[record.label] % out_of in share:
             kept.add(record.path)
-        dealt[record.label] += 1
+        seen[record.label] += 1
     return [record for record in records if record.path in kept]
 
 
-class _Listing:
-    """All files of a folder: pictures with their class, and annotations by the pictures they may belong to."""
+def _walk(root: Path, problems: Problems) -> tuple[list[Path], list[Path]]:
+    """All files, and all folders but those of annotations, below a folder: relative to it, in a fixed order.
 
-    def __init__(self, root: Path, tops: list[Path], classes: list[str]):
-        self.pictures, self._odd, self._found = [], [], {}  # found: (class, or None for any; stem) → annotation
-        for name, path in ((c, path) for top in tops for c in classes or [""] for path in _files(top / c)):
-            if _is_xml(path):
-                self._found[name, _stem(path)] = path
-            elif _holds_annotations(Path(path).parent):
-                self._odd.append(path)
+    A link to a folder elsewhere is followed, once; a link into the same folder, or around it, is listed.
+    """
+    files, folders, real_root = [], [], root.resolve()
+    visited = {real_root}
+
+    def unreadable(error: OSError) -> None:
+        problems.add(error.filename, error, "folder left out")
+
+    for place, inside, names in os.walk(root, onerror=unreadable, followlinks=True):
+        here = Path(place)
+        files += [(here / name).relative_to(root) for name in sorted(names) if not _is_system_file(name)]
+        subfolders, inside[:] = sorted(name for name in inside if not _is_system_file(name)), []
+        for path in (here / name for name in subfolders):
+            real = path.resolve()
+            around = real.is_relative_to(real_root) or real_root.is_relative_to(real)
+            if real in visited or (path.is_symlink() and around):
+                problems.add(path, "links to a folder that is read already", "link left out")
             else:
-                self.pictures.append((name, path))
-        for folder in sorted({f for place in {root, *tops} for f in place.iterdir() if _holds_annotations(f)}):
-            for path in _files(folder):
-                inner = os.path.relpath(os.path.dirname(path), folder)
-                if _is_xml(path):
-                    self._found.setdefault((inner if inner in classes else None, _stem(path)), path)
-                else:
-                    self._odd.append(path)
-        self.annotated = bool(self._found)
-        self._count = Counter((c, _stem(path)) for name, path in self.pictures for c in (name, None))
-
-    def read(self, name: str, path: str, problems: Problems, action: str) -> Annotation | None:
-        """The annotation of a picture of class `name`, or None and a line in the list of problems."""
-        anyones = self._found.get((None, _stem(path)))
-        found = self._found.get((name, _stem(path)), anyones)
-        if found and (found != anyones or self._count[None, _stem(path)] == 1):
-            return read_or_list(found, path, problems, action)
-        what = "shares its annotation with a picture of the same name" if found else "has no annotation"
-        what += "" if _named_like_a_picture(path) else " and no picture's extension"
-        problems.add(path, what, action)
-        return None
-
-    def orphans(self) -> list[str]:
-        return sorted(self._odd + [path for key, path in self._found.items() if key not in self._count])
+                visited.add(real)
+                inside.append(path.name)
+                folders.append(path.relative_to(root))
+    return files, [folder for folder in folders if not any(map(_holds_annotations, (folder, *folder.parents)))]
 
 
-def _classes_from_boxes(listing: _Listing, pictures: list, problems: Problems) -> tuple[list[Record], list[str]]:
-    """Pictures in one heap: their class is what their annotation calls the largest object."""
-    records, names, action = [], [], "picture left out: its class is unknown"
-    for name, path in pictures:
-        annotation = listing.read(name, path, problems, action)
-        if annotation is not None and annotation.things:
-            areas = [abs((x2 - x1) * (y2 - y1)) for x1, y1, x2, y2 in (t.corners for t in annotation.things)]
-            names.append(annotation.things[np.nan_to_num(areas, nan=-1).argmax()].name)
-            records.append(Record(path, 0, annotation))
-        elif annotation is not None:
-            problems.add(path, "its annotation has no object", action)
-    classes = sorted(set(names))
-    for record, name in zip(records, names, strict=True):
-        record.label = classes.index(name)
-        _keep_own_boxes(record, classes, problems)
-    return records, classes
+def _find_tops(files: list[Path], folders: list[Path]) -> dict[Path, str]:
+    """The folders that hold the folders of classes, or pictures, each with its split ("all" if there are none)."""
+    pictures = [path for path in files if path.suffix.lower() in Image.registered_extensions()]
+    with_pictures = {path.parent for path in pictures}
+    around_pictures = {folder for path in pictures for folder in path.parents}
+    base = Path()
+    while True:
+        inner = [folder for folder in folders if folder.parent == base and folder in around_pictures]
+        named = {folder: SPLIT_NAMES.get(folder.name.casefold()) for folder in inner}
+        splits = {folder: split for folder, split in named.items() if split}
+        if len(inner) != 1 or splits or with_pictures & {base, *inner}:
+            break
+        base = inner[0]  # a lone folder around the others is passed over
+    # a class may be called "train", too: then it holds pictures, and other classes lie beside it
+    divided = len(splits) == len(inner) or not with_pictures & set(splits)
+    return splits if splits and divided else {base: "all"}
 
 
-def _keep_own_boxes(record: Record, classes: list[str], problems: Problems) -> None:
-    """Boxes of the picture's own class; all of them if none carries the name of any class (folders named n02510455)."""
-    things = record.annotation.things
-    known = {_plain(c): c for c in classes}
-    if not any(_plain(t.name) in known for t in things):
-        return
-    own = [t for t in things if known.get(_plain(t.name)) == classes[record.label]]
-    for other in sorted({t.name for t in things} - {t.name for t in own}):
-        problems.add(record.path, f"has boxes of {other!r}, its class is {classes[record.label]!r}", "boxes left out")
-    record.annotation.things = own
+def _annotate(records: dict[Path, Record], root: Path, annotations: list[Path], names: set[str]) -> list[Path]:
+    """Read the annotation of every picture, or list why there is none. Returns the annotations that have no picture.
+
+    An annotation is that of the picture of its name in its folder, else of the only one that lies below the same
+    folders, as far as these are classes or splits (`names`).
+    """
+    by_stem, beside = defaultdict(list), {(path.parent, path.stem) for path in records}
+    for xml in annotations:
+        by_stem[xml.stem].append(xml)
+    owned = {}
+    for path in records:
+        found = [xml for xml in by_stem[path.stem] if xml.parent == path.parent]
+        if not found:
+            free = [xml for xml in by_stem[path.stem] if (xml.parent, xml.stem) not in beside]
+            agreeing = {xml: len(names & set(xml.parts)) for xml in free if names & set(xml.parts) <= set(path.parts)}
+            found = [xml for xml, count in agreeing.items() if count == max(agreeing.values())]
+        if len(found) == 1:
+            owned[path] = found[0]
+    owners = Counter(owned.values())
+    for path, record in records.items():
+        otherwise = CLASS_UNKNOWN if record.label is None else "picture used without boxes"
+        if path not in owned:
+            record.problems.append((record.path, "has no annotation", otherwise))
+        elif owners[owned[path]] > 1:
+            record.problems.append((record.path, "shares its annotation with a picture of the same name", otherwise))
+        else:
+            record.read_annotation(root / owned[path], otherwise)
+    return sorted(set(annotations) - set(owners))
+
+
+def _classes_from_boxes(records: list[Record]) -> list[str]:
+    """The class of a picture that lies in no class's folder is its largest object. Returns the classes."""
+    names = {}
+    for record in records:
+        objects = record.annotation.objects if record.annotation else []
+        if objects:
+            areas = [abs((x2 - x1) * (y2 - y1)) for x1, y1, x2, y2 in (item.corners for item in objects)]
+            names[record.path] = objects[np.nan_to_num(areas, nan=-1).argmax()].name
+        elif record.annotation:
+            record.problems.append((record.path, "its annotation has no object", CLASS_UNKNOWN))
+    classes = sorted(set(names.values()))
+    for record in records:
+        record.label = classes.index(names[record.path]) if record.path in names else None
+    return classes
+
+
+def _keep_own_boxes(records: Sequence[Record], classes: list[str]) -> None:
+    """Boxes of the picture's own class; all boxes if none in the set has the name of a class (folders n02510455 …)."""
+    plain_classes = [_plain(name) for name in classes]
+    names = {_plain(item.name) for record in records if record.annotation for item in record.annotation.objects}
+    for record in records:
+        objects = record.annotation.objects if record.annotation else []
+        own = [item for item in objects if _plain(item.name) == plain_classes[record.label]]
+        own = own if names & set(plain_classes) else objects
+        for other in sorted({item.name for item in objects} - {item.name for item in own}):
+            reason = f"has boxes of {other!r}, its class is {classes[record.label]!r}"
+            record.problems.append((record.path, reason, "boxes left out"))
+        record.annotation = record.annotation or Annotation()
+        record.annotation.objects = own
 
 
 def _plain(name: str) -> str:
-    return name.casefold().replace("_", " ").replace("-", " ").strip()
+    return re.sub("[-_ ]+", " ", name.casefold()).strip()
 
 
-def _classes(top: Path) -> list[str]:
-    inside = [p for p in top.iterdir() if p.is_dir()] if top.is_dir() else []
-    return sorted(p.name for p in inside if not _litter(p.name) and not _holds_annotations(p))
-
-
-def _files(folder: Path, deep: bool = True) -> list[str]:
-    """All files below a folder, litter left out, in a fixed order."""
-    found = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if deep and not _litter(f))
-        found += [os.path.join(place, f) for f in sorted(files) if not _litter(f)]
-    return found
-
-
-def _named_like_a_picture(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in Image.registered_extensions()
-
-
-def _litter(name: str) -> bool:
-    return name.startswith(".") or name.lower() in LITTER
+def _is_system_file(name: str) -> bool:
+    return name.startswith(".") or name.lower() in SYSTEM_FILES
 
 
 def _holds_annotations(folder: Path) -> bool:
     return folder.name.lower() in ANNOTATION_FOLDERS
-
-
-def _is_xml(path: str) -> bool:
-    return path.lower().endswith(".xml")
-
-
-def _stem(path: str) -> str:
-    return os.path.splitext(os.path.basename(path))[0]

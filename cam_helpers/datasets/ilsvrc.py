@@ -1,20 +1,18 @@
 """ImageNet pictures with their boxes in one CSV file."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 
 from torchvision.models import ResNet18_Weights
 
-from .annotations import Annotation, Thing
-from .base import RealDataset, Record, absolute, some
-from .problems import MissingData, Problems
+from .annotations import AnnotatedObject, Annotation
+from .base import Listing, Record
+from .checking import MissingData, Problems
 
 COLUMNS = ("image", "class_index", "orig_w", "orig_h", "x0", "y0", "x1", "y1")
 
 
-def ilsvrc_csv(root, split: str = "val", *, check: bool = True, n: int | None = None) -> RealDataset:
+def ilsvrc_csv(root: Path, split: str) -> Listing:
     """Pictures in root/images (or root), boxes in root/boxes.csv: one row a box, with a header. Nothing is downloaded.
 
     image            file name
@@ -25,7 +23,6 @@ def ilsvrc_csv(root, split: str = "val", *, check: bool = True, n: int | None = 
 
     The pictures may have been resized, also out of proportion: boxes are scaled from orig_w×orig_h to what is there.
     """
-    root = absolute(root)
     table = root / "boxes.csv"
     if not table.exists():
         raise MissingData(
@@ -48,8 +45,7 @@ def ilsvrc_csv(root, split: str = "val", *, check: bool = True, n: int | None = 
     unlisted = {p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")} - set(records)
     for name in sorted(unlisted - {table.name, "README.md"}):
         problems.add(folder / name, "has no row in boxes.csv", "picture left out: its class is unknown")
-    records = some(list(records.values()), n)
-    return RealDataset("ilsvrc_csv", split, classes, problems, records, check=check, whole=False)
+    return Listing("ilsvrc_csv", split, classes, problems, list(records.values()), report_empty_classes=False)
 
 
 def _add(row: dict, folder: Path, class_count: int, records: dict[str, Record]) -> None:
@@ -57,8 +53,8 @@ def _add(row: dict, folder: Path, class_count: int, records: dict[str, Record]) 
     corners = [float(row[c]) for c in ("x0", "y0", "x1", "y1")]
     if not 0 <= label < class_count or min(size) < 1 or Path(name).name != name:
         raise ValueError("an impossible class, size or file name")
-    fresh = Record(str(folder / name), label, Annotation(size=size, origin=0, stretched=True))
-    record = records.setdefault(name, fresh)
+    new = Record(str(folder / name), label, Annotation(size=size, origin=0, stretched=True))
+    record = records.setdefault(name, new)
     if label != record.label or size != record.annotation.size:
         raise ValueError(f"another class or size for {name} than the line before")
-    record.annotation.things.append(Thing(row.get("class_name") or "", corners))
+    record.annotation.objects.append(AnnotatedObject(row.get("class_name") or "", corners))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from torchvision.transforms import Resize
-
 from .. import datasets
 from ..devices import processes
 from ..files import drawn_world
@@ -24,14 +22,13 @@ def main(arguments: list[str] | None = None) -> SceneStatistics:
     given = parser.parse_args(arguments)
     network, card = load_checkpoint(given.checkpoint)
     world = drawn_world()
-    state, side, prepare = processes(), card["size"], None
+    state, side = processes(), card["size"]
     with state.main_process_first():  # the first draws, the others find the pictures in the cache
         if given.data in world.TASKS:
             data = world.load(given.data, given.split or "test", n=given.n, size=side)
         else:
-            data = datasets.open("ade20k_scenes", given.data, given.split, n=given.n)
-            prepare = Resize((side, side), antialias=True)
-    found = scene_statistics(network.to(state.device), data, card["classes"], prepare)
+            data = datasets.open("ade20k_scenes", given.data, given.split, n=given.n, size=side)
+    found = scene_statistics(network.to(state.device), data, card["classes"])
     if state.is_main_process:
         print(f"{found.count} pictures, processes: {state.num_processes}")
         for scene in found.scene_names:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm.auto import tqdm
 
@@ -17,29 +16,30 @@ from .counts import SceneStatistics
 
 
 class Annotated(Dataset):
-    """Pictures and the object at each of their pixels, in one form for drawn scenes and for ADE20K.
+    """Pictures and the object at each of their pixels, of any data set with masks: drawn scenes, ADE20K, pets …
 
-    An item is (picture as the network takes it, int64 (L,H,W) indices into .names or -1, scene, index into the data).
-    L is 1, the objects; with parts=True there is a second layer, the parts, whose names begin with "part: ".
+    An item is (picture uint8 (3,H,W), int64 (L,H,W) indices into .names or -1, scene, index into the data). L is 1, the
+    objects; with parts=True there is a second layer, the parts, whose names begin with "part: ".
 
     Args:
-        data: `drawn_world.load(…)` of a task with objects, or `datasets.open("ade20k_scenes", …)`; one label a picture
+        data: `drawn_world.load(…)`, or `datasets.open("ade20k_scenes", …, size=…)`; one label a picture
         scenes: the classes wanted, in the order of their numbers (None: the data's); other pictures are left out
-        prepare: a picture uint8 (3,H,W) -> what the network takes, stretched to one size, not cropped; real pictures
-            need one
-        parts: add the layer of the parts (drawn pictures only)
+        parts: add the layer of the parts, which drawn pictures have
 
-    Raises TypeError for data without masks of named objects, ValueError for real pictures without `prepare`.
+    Raises:
+        TypeError: data without masks of objects, or without parts
+        ValueError: pictures of several sizes
     """
 
-    def __init__(self, data, scenes: Sequence[str] | None = None, prepare: Callable | None = None, parts: bool = False):
-        self.data, self.prepare, self.parts, self.real = data, prepare, parts, hasattr(data, "object_classes")
-        if not self.real and not hasattr(data, "instances"):
-            raise TypeError(f"expected data with masks of named objects, got {type(data).__name__}")
-        if self.real and (prepare is None or parts):
-            raise ValueError("real pictures have no parts, and need prepare=, such as torchvision's Resize((224, 224))")
+    def __init__(self, data, scenes: Sequence[str] | None = None, parts: bool = False):
+        for name in ("masks", "parts") if parts else ("masks",):
+            if getattr(data, name, None) is None:
+                raise TypeError(f"expected data with {name}, as drawn scenes have, got {type(data).__name__} without")
+        if len(set(getattr(data, "sizes", ()))) > 1:
+            raise ValueError("expected pictures of one size. Open the set with size=224.")
+        self.data, self.parts = data, parts
         self.scenes = list(data.classes if scenes is None else scenes)
-        self.names = list(data.object_classes[1:] if self.real else data.object_names)
+        self.names = list(data.object_names)
         self.first_part = len(self.names)
         if parts:
             self.names += [f"part: {name}" for name in data.part_names[1:]]
@@ -52,35 +52,27 @@ class Annotated(Dataset):
 
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor, int, int]:
         index, label = self.items[item]
-        image = self.data.images[index] if self.prepare is None else self.prepare(self.data.images[index])
-        if self.real:
-            layers = [self.data.masks[index].long() - 1]
-        else:
-            layers = [torch.tensor([-1, *self.data.objects[index]])[self.data.instances[index].long()]]
+        masks, objects = self.data.masks[index], self.data.objects[index]
+        layers = [(masks * (objects + 1)[:, None, None]).sum(0) - 1]  # no pixel belongs to two objects
         if self.parts:
             parts = self.data.parts[index].long()
             layers.append(torch.where(parts > 0, parts - 1 + self.first_part, -1))
-        kinds = torch.stack(layers)  # (L,H,W)
-        if kinds.shape[1:] != image.shape[1:]:
-            kinds = F.interpolate(kinds[None].double(), image.shape[1:], mode="nearest-exact")[0].long()
-        return image, kinds, label, index
+        return self.data.images[index], torch.stack(layers), label, index
 
 
-def scene_statistics(
-    model, data, scenes: Sequence[str] | None = None, prepare=None, batch: int = 64, **settings
-) -> SceneStatistics:
+def scene_statistics(model, data, scenes: Sequence[str] | None = None, batch: int = 64, **settings) -> SceneStatistics:
     """One pass over annotated pictures; under `accelerate launch` every process takes its share, and all get the whole.
 
     Args:
         model: a network, a CamModel, or any function of pictures that gives `Cams` (a `LinearProbe` on a trunk: lambda
             x: probe.cams(wrapped(x).features)); class k of the model is scene k
-        data, scenes, prepare: see `Annotated`
+        data, scenes: see `Annotated`
         batch: pictures in one forward pass
         settings: of `SceneStatistics`
 
     Raises ValueError when the model has another number of classes than there are scenes.
     """
-    state, pictures = processes(), Annotated(data, scenes, prepare)
+    state, pictures = processes(), Annotated(data, scenes)
     found = SceneStatistics(pictures.scenes, pictures.names, **settings)
     if isinstance(model, nn.Module):
         model = CamModel(model)

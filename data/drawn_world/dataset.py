@@ -8,12 +8,17 @@ from torch.utils.data import Dataset
 class WorldDataset(Dataset):
     """Drawn pictures with everything that is known about them. `data[i]` is `(image, label)`, both tensors.
 
+    The item and the first seven attributes are those of real sets, too: what takes `datasets.open(…, size=…)` of
+    cam_helpers takes this, and the other way round (there images and masks are read when asked for, and boxes, masks
+    and objects are None where a set has none).
+
     images      uint8 (N,3,H,W), RGB
     labels      int64 (N,) class indices; or float32 (N,C) 0/1 where a picture may hold several classes
     classes     the C class names
     boxes       list of N float32 (M,4): extent of each labelled object, xyxy pixels, x2/y2 exclusive
     masks       masks[i] is bool (M,H,W): the visible pixels of each labelled object; masks.union() is bool (N,H,W)
     objects     list of N int64 (M,): the kind of each object, an index into object_names
+    object_names  the names of the kinds
     parts       uint8 (N,H,W): the part at each pixel of a labelled object, an index into part_names (0: none)
     joints      float32 (N,J,2): x and y in pixels of the joints `joint_names` of a person (`actions`), hidden ones too;
                 left and right are the person's own

@@ -72,7 +72,7 @@ def main(n: int | None = None) -> None:
         print("No ILSVRC pictures: CAM_TEST_DATA names no folder that holds imagenet_val260.")
         return
     photos = datasets.open("ilsvrc_csv", folder, check=False, n=n)
-    pictures, truth = torch.stack(list(photos.images)), list(photos.boxes)
+    pictures, truth = photos.images[:], photos.boxes
     size = tuple(pictures.shape[2:])
     fixed = judge(scores.centred_box(len(photos), size), truth)
     print(f"{len(photos)} photos, {sum(map(len, truth))} boxes; per cent, 95 % intervals; pairs: at 20 %, MaxBoxAcc")
