@@ -60,7 +60,7 @@ def double(x):
     return x + x""",
     "much_output": """def double(x):
     for _ in range(50 if x == 3 else 0):
-        print("y" * 999_999)
+        print("y" * 999_999, flush=True)
     print("y" * 50_000_000 if x != 3 else "")
     return x + x""",
     "widgets": """import ipywidgets as widgets
