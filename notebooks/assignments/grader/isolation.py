@@ -92,7 +92,7 @@ def _bubblewrap(runtime: Path) -> list[str]:
     else:
         command += ["--unshare-user"]
 
-    # the system, read-only
+    # the system and the course's packages, read-only, and the kernel's sockets
     command += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
     for folder in ("/tmp", "/dev/shm"):
         command += [*size, "--perms", "1777", "--tmpfs", folder]
@@ -101,19 +101,19 @@ def _bubblewrap(runtime: Path) -> list[str]:
             command += ["--symlink", os.readlink(path), str(path)]
         elif path.is_dir():
             command += ["--ro-bind", str(path), str(path)]
-    for path in [Path("/etc", name) for name in SYSTEM_FILES] + _python_and_packages():
+    binds = [("--ro-bind-try", path) for path in [Path("/etc", name) for name in SYSTEM_FILES] + _python_and_packages()]
+    for option, path in [*binds, ("--bind", runtime)]:
         for above in reversed(path.parents[:-1]):  # bubblewrap would make them unreadable for other users
             command += ["--perms", "0755", "--dir", str(above)]
-        command += ["--ro-bind-try", str(path), str(path)]
+        command += [option, str(path), str(path)]
 
-    # a home of its own, and the sockets
+    # a home of its own
     for folder in ("/tmp/home", "/tmp/home/.cache", "/tmp/home/.cache/matplotlib"):
         command += ["--perms", "0777", "--dir", folder]
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     for path in caches.glob("matplotlib/fontlist-*.json"):  # without it matplotlib searches for fonts, for seconds
         command += ["--ro-bind", str(path), f"/tmp/home/.cache/matplotlib/{path.name}"]
-    command += ["--bind", str(runtime), str(runtime), "--chdir", "/tmp", "--clearenv"]
-    command += ["--remount-ro", "/dev", "--remount-ro", "/"]
+    command += ["--chdir", "/tmp", "--clearenv", "--remount-ro", "/dev", "--remount-ro", "/"]
     home = {"HOME": "/tmp/home", "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
     for name, value in (home | environment()).items():
         command += ["--setenv", name, value]
