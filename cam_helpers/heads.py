@@ -14,15 +14,16 @@ from math import isqrt, prod
 import torch
 from torch import Tensor, nn
 
-from .recording import Recording, Ref, Replay, Step, Unrepeatable
+from .recording import Recording, Ref, Step
+from .replay import REDUCE, Candidate, Replay, Unrepeatable, other_dimension
 
-__all__ = ["REDUCE", "Head", "NotCamCompatible", "find_head", "find_scores", "fingerprint", "layer_name"]
+__all__ = ["Head", "NotCamCompatible", "find_head", "find_scores", "fingerprint", "layer_name"]
 
-REDUCE = {"avg": torch.mean, "sum": torch.sum, "max": torch.amax}
 _REDUCTIONS = {"mean", "sum", "amax", "max"}
 _POOLS = {"avg_pool2d", "max_pool2d_with_indices", "_adaptive_avg_pool2d", "adaptive_max_pool2d"}
 _NORMS = {"native_layer_norm", "native_group_norm", "linalg_vector_norm", "_fused_rms_norm"}
 _UNITS_FIRST = _POOLS | {"convolution", "native_batch_norm", "cudnn_batch_norm", "native_group_norm"}
+_UNITS_LAST = {"native_layer_norm", "_fused_rms_norm"}
 _TAKES_ONE = {"select", "slice", "index", "index_select", "gather"}
 _RESHAPES = {"view", "_unsafe_view", "squeeze", "unsqueeze", "transpose", "permute"}
 _VIEWS = _RESHAPES | {"select", "slice", "_to_copy", "clone", "detach", "alias"}
@@ -48,13 +49,13 @@ class Head:
     def features(self, record: Recording) -> Tensor:
         """(N,K,h,w)"""
         features = record.grids()[self.age][1]
-        return features.movedim(_other(self.places, features.ndim), 1).flatten(2).unflatten(2, self.grid)
+        return features.movedim(other_dimension(self.places, features.ndim), 1).flatten(2).unflatten(2, self.grid)
 
     def replay(self, record: Recording, features: Tensor) -> dict[Ref, Tensor | None]:
         """What the network does after its features, repeated with others in their place, (N,K,h,w)."""
         step, tensor = record.grids()[self.age]
         places = [tensor.shape[d] for d in self.places]
-        values = features.flatten(2).unflatten(2, places).movedim(1, _other(self.places, tensor.ndim))
+        values = features.flatten(2).unflatten(2, places).movedim(1, other_dimension(self.places, tensor.ndim))
         return Replay(record, step, record.ref(tensor))(values)
 
     def weight_and_bias(self, record: Recording, scores: Ref) -> tuple[Tensor, Tensor | None]:
@@ -63,7 +64,7 @@ class Head:
             _, weight, bias = _last_layer(record.steps[self.layer])
             return weight.detach(), None if bias is None else bias.detach()
         step, tensor = record.grids()[self.age]
-        weight, bias = _Candidate(record, scores, step, tensor, self.places, torch.double, False).affine_map()
+        weight, bias = Candidate(record, scores, step, tensor, self.places, torch.double, False).affine_map()
         kind = tensor.dtype if tensor.dtype == torch.double else torch.float
         return weight.to(tensor.device, kind), bias.to(tensor.device, kind) if bias.any() else None
 
@@ -112,7 +113,7 @@ def find_head(record: Recording, scores: Ref, model: nn.Module) -> Head:
     )
 
 
-def _head(record: Recording, age: int, candidate: _Candidate, grid: tuple[int, int], pool: str) -> Head:
+def _head(record: Recording, age: int, candidate: Candidate, grid: tuple[int, int], pool: str) -> Head:
     found, scores = candidate.found["any"], candidate.found["any"][candidate.scores]
     pooled = {kind: reduce(candidate.any, candidate.places) for kind, reduce in REDUCE.items()}
 
@@ -185,91 +186,14 @@ def fingerprint(record: Recording, age: int) -> tuple | None:
     return tensor.shape, tensor.dtype, *done
 
 
-class _Candidate:
-    """A tensor of the record that may be the features, and what becomes of later ones when its values change."""
-
-    def __init__(self, record: Recording, scores: Ref, number: int, tensor: Tensor, places: tuple, kind, invented):
-        self.scores, self.number, self.places, self.ref = scores, number, places, record.ref(tensor)
-        self.shape, self.units_at = tuple(tensor.shape), _other(places, tensor.ndim)
-        self.n, self.units, self.cells = len(tensor), self.shape[self.units_at], prod(self.shape[d] for d in places)
-        self.device = torch.device("cpu") if tensor.device.type in ("meta", "mps") else tensor.device
-        self.replay = Replay(record, number, self.ref, kind, invented or tensor.is_meta)
-        self.rounding = {torch.float: (1e-2, 1e-5), torch.double: (1e-7, 1e-12)}[kind]
-
-        # Any values; the same mean, or maximum, everywhere; and values equal at all places, large and small
-        random = torch.Generator().manual_seed(0)
-        self.any = torch.randn(self.shape, generator=random, dtype=kind).to(self.device)
-        one, other = torch.randn(2, self.n, self.units, generator=random, dtype=kind)
-        other[1:] = 0  # of the first picture alone
-        other = 0.01 * other
-        equal = {"zero": 0 * one, "one": one, "other": other, "both": one + other, "far": -100 * one}
-        equal |= {pool: REDUCE[pool](self.any, places) for pool in ("avg", "max")}
-        self.found = {name: self.replay(self.everywhere(values)) for name, values in equal.items()}
-        self.found["any"] = self.replay(self.any)
-        self.again = self.replay(self.any)
-
-    def everywhere(self, values: Tensor) -> Tensor:
-        """(N,K) -> the same at every place, in the shape of the candidate."""
-        shape = [1] * len(self.shape)
-        shape[0], shape[self.units_at] = values.shape
-        return values.to(self.device).view(shape).expand(self.shape)
-
-    def answers(self, ref: Ref) -> dict[str, Tensor]:
-        rows = self.n if self.found["any"][ref].shape[:1] == (self.n,) else 1
-        return {name: found[ref].reshape(rows, -1) for name, found in self.found.items()}
-
-    def reaches(self, ref: Ref) -> bool:
-        """A later tensor depends on the pictures through this one alone."""
-        return self.found["any"].get(ref) is not None
-
-    def matters(self) -> bool:
-        a = self.answers(self.scores)
-        return not torch.equal(a["one"], a["zero"])
-
-    def is_affine(self, ref: Ref) -> bool:
-        """Is a later tensor affine in the values, each picture's in its own?"""
-        a = self.answers(ref)
-        one, other = a["one"] - a["zero"], a["other"] - a["zero"]
-        return (
-            self.equal(a["both"] - a["one"], other, other, a["one"])
-            and self.equal(a["far"] - a["zero"], -100 * one, 100 * one, a["zero"])
-            and self.equal(other[1:], 0 * other[1:], other[:1], a["one"])
-        )
-
-    def equal(self, a: Tensor, b: Tensor, size: Tensor, offset: Tensor) -> bool:
-        """Up to rounding: a share of the change, and of what it was added to."""
-        if not a.numel():
-            return True
-        tolerance = self.rounding[0] * size.abs().max() + self.rounding[1] * offset.abs().max()
-        return bool((a - b).abs().max() <= tolerance)
-
-    def pools(self, ref: Ref) -> list[str]:
-        """Does a later tensor depend on nothing but the mean, or nothing but the maximum, over the places?"""
-        a = self.answers(ref)
-        return [pool for pool in ("avg", "max") if self.equal(a[pool], a["any"], a["any"] - a["zero"], a["zero"])]
-
-    def pool(self) -> str | None:
-        """ "avg" or "max" where the scores are affine in the pooled values, and depend on nothing else."""
-        return next(iter(self.pools(self.scores)), None) if self.is_affine(self.scores) else None
-
-    def affine_map(self) -> tuple[Tensor, Tensor]:
-        """-> (C,K), (C,): what the scores answer to one unit after another, as many at once as there are pictures."""
-        bias, columns = self.answers(self.scores)["zero"], []
-        for some in torch.eye(self.units, dtype=torch.double).split(self.n):
-            values = torch.cat((some, torch.zeros(self.n - len(some), self.units)))
-            answer = self.replay(self.everywhere(values))[self.scores].reshape(self.n, -1)
-            columns.append((answer - bias)[: len(some)])
-        return torch.cat(columns).t(), bias[0]
-
-
-def _candidate(record: Recording, scores: Ref, number: int, tensor: Tensor, places: tuple, kind) -> _Candidate | None:
+def _candidate(record: Recording, scores: Ref, number: int, tensor: Tensor, places: tuple, kind) -> Candidate | None:
     """None where the scores do not depend on the tensor, or on others beside it. One place counts if it is pooled."""
     following = next((step for step in record.steps[number + 1 :] if record.ref(tensor) in step.inputs), None)
     if following is None or (prod(tensor.shape[d] for d in places) == 1 and following.name not in _REDUCTIONS | _POOLS):
         return None
     try:
         for invented in (False, True):  # a head of zeros: look what it does with other weights
-            candidate = _Candidate(record, scores, number, tensor, places, kind, invented)
+            candidate = Candidate(record, scores, number, tensor, places, kind, invented)
             if not candidate.reaches(scores):
                 return None
             if candidate.matters():
@@ -282,26 +206,40 @@ def _candidate(record: Recording, scores: Ref, number: int, tensor: Tensor, plac
 
 
 def _layout(record: Recording, number: int, tensor: Tensor) -> tuple[tuple[int, ...], tuple[int, int] | None] | None:
-    """-> the dimensions of a tensor that are places, and the grid (h, w) that they are. None for one that was made by a
-    pooling or is another view of a grid: that one comes later."""
+    """-> the dimensions of a tensor that are places, and the grid (h, w) that they are (None: no grid). None for a
+    tensor that a pooling made, or that is another view of a grid: that one comes later."""
     (n, *sides), step = tensor.shape, record.steps[number]
     before = record.shapes[step.inputs[0]]
     if step.name in _REDUCTIONS or (step.name in _RESHAPES and len(before) in (3, 4) and before[0] == n):
         return None
+    units_first = _units_first(record, number, tensor.shape)
     if len(sides) == 3:
-        units_last = False
-        for step in reversed(record.steps[: number + 1]):  # what last made a tensor of that shape?
-            if step.outs and record.shapes[step.outs[0]] == tensor.shape and step.name in _UNITS_FIRST | _NORMS:
-                units_last = step.name not in _UNITS_FIRST and len(step.args[1]) == 1
-                break
-        return ((1, 2), (*sides[:2],)) if units_last else ((2, 3), (*sides[1:],))
-    for _, a, b, c in (shape for shape in reversed(record.shapes) if len(shape) == 4 and shape[0] == n):
-        if sides == [a, b * c] and min(b, c) > 1:
-            return (2,), (b, c)
-        if sides in ([b * c, a], [a * b, c]):
-            return (1,), (b, c) if sides == [b * c, a] else (a, b)
-    side = isqrt(sides[0])
-    return (1,), (side, side) if side**2 == sides[0] else None
+        return ((1, 2), (*sides[:2],)) if units_first is False else ((2, 3), (*sides[1:],))
+    units, cells = sides if units_first else sides[::-1]
+    side = isqrt(cells)
+    grid = (side, side) if side**2 == cells else None
+    for _, a, b, c in (shape for shape in reversed(record.shapes) if len(shape) == 4):
+        if min(b, c) > 1 and (a, b * c) == (units, cells):
+            grid = b, c
+            break
+        if min(a, b) > 1 and (a * b, c) == (cells, units):
+            grid = a, b
+            break
+    return (2,) if units_first else (1,), grid
+
+
+def _units_first(record: Recording, number: int, shape: torch.Size) -> bool | None:
+    """(N,K,…) rather than (N,…,K), as the last step says that gave that shape and knows its units."""
+    for step in reversed(record.steps[: number + 1]):
+        if step.outs and record.shapes[step.outs[0]] == shape:
+            if step.name in _UNITS_FIRST:
+                return True
+            if step.name in _UNITS_LAST and len(step.args[1]) == 1:
+                return False
+            before = record.shapes[step.inputs[0]]
+            if step.name in _RESHAPES and len(shape) == 3 and len(before) == 4 and before[1] == shape[1]:
+                return _units_first(record, number, before)
+    return None
 
 
 def _last_layer(step: Step) -> tuple[Ref | None, Tensor | None, Tensor | None]:
@@ -323,11 +261,6 @@ def _last_layer(step: Step) -> tuple[Ref | None, Tensor | None, Tensor | None]:
     return source, weight.t() if step.name in ("addmm", "mm") else weight, bias
 
 
-def _other(places: tuple[int, ...], dimensions: int) -> int:
-    """The dimension of the units."""
-    return next(d for d in range(1, dimensions) if d not in places)
-
-
 def _alike(a: Tensor, b: Tensor) -> bool:
     return a.numel() == b.numel() and torch.allclose(a.reshape(b.shape), b, rtol=1e-9)
 
@@ -335,7 +268,7 @@ def _alike(a: Tensor, b: Tensor) -> bool:
 # -- saying why not ---------------------------------------------------------------------------------------------------
 
 
-def _why_not(record: Recording, model: nn.Module, candidate: _Candidate) -> str | None:
+def _why_not(record: Recording, model: nn.Module, candidate: Candidate) -> str | None:
     """What the first step does at which one of the two conditions ends."""
     for number in range(candidate.number + 1, len(record.steps)):
         step = record.steps[number]
@@ -348,7 +281,7 @@ def _why_not(record: Recording, model: nn.Module, candidate: _Candidate) -> str 
     return None
 
 
-def _breaks(record: Recording, step: Step, candidate: _Candidate) -> str | None:
+def _breaks(record: Recording, step: Step, candidate: Candidate) -> str | None:
     ref = step.outs[0]
     if not torch.equal(candidate.again[ref].nan_to_num(), candidate.found["any"][ref].nan_to_num()):
         return "draws random numbers, even in eval mode"

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .heads import REDUCE, Head, NotCamCompatible, find_head, find_scores, fingerprint
+from .heads import Head, NotCamCompatible, find_head, find_scores, fingerprint
 from .recording import Recording, Ref
+from .replay import REDUCE
 
 MANY = 12  # tensors with places to look at where nothing is known of a network yet
 

@@ -1,4 +1,4 @@
-"""Write down what a network does with its pictures, and repeat the end of it with other values.
+"""Write down what a network does with its pictures.
 
 The forward pass that is read is the one that runs: patched methods, hooks, branches and in-place changes included.
 """
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["Recording", "Ref", "Replay", "Step", "Unrepeatable"]
+__all__ = ["Recording", "Ref", "Step", "flat", "tensors"]
 
 
 class Ref(int):
@@ -38,7 +38,7 @@ class Step(NamedTuple):
 
     @property
     def inputs(self) -> list[Ref]:
-        return [x for x in _flat((self.args, tuple(self.kwargs.values()))) if type(x) is Ref]
+        return [x for x in flat((self.args, tuple(self.kwargs.values()))) if type(x) is Ref]
 
 
 class Recording(TorchDispatchMode):
@@ -64,13 +64,13 @@ class Recording(TorchDispatchMode):
         kwargs = kwargs or {}
         seen = self._symbols(args), {name: self._symbols(value) for name, value in kwargs.items()}
         output = func(*args, **kwargs)
-        given = _flat((seen[0], tuple(seen[1].values())))
+        given = flat((seen[0], tuple(seen[1].values())))
         if any(type(x) is Ref for x in given):
             if func._schema.is_mutable:
                 self._written |= {x.untyped_storage()._cdata for x in given if isinstance(x, Tensor)}
-            outs = tuple(self._number(tensor) for tensor in _tensors(output))
+            outs = tuple(self._number(tensor) for tensor in tensors(output))
             self.steps.append(Step(func, *seen, outs, _caller()))
-            for tensor in _tensors(output):
+            for tensor in tensors(output):
                 self._end.append((len(self.steps) - 1, tensor))
                 self._kept += self._is_grid(tensor)
             while self._kept > self._wanted:
@@ -115,75 +115,12 @@ class Recording(TorchDispatchMode):
         return tensor.ndim in (3, 4) and tensor.is_floating_point() and len(tensor) == self.shapes[0][0]
 
 
-class Unrepeatable(Exception):
-    """The steps depend on the values in a way that they do not tell."""
+def flat(value) -> list:
+    return [x for part in value for x in flat(part)] if isinstance(value, tuple | list) else [value]
 
 
-class Replay:
-    """The steps of a record after a number, with other values in place of one of its tensors.
-
-    The network's own numbers are taken as they are, or in the precision `kind`. With invented=True random numbers stand
-    for them: what is so then is so for any weights (and some weights have no values).
-    """
-
-    def __init__(
-        self, record: Recording, after: int, ref: Ref, kind: torch.dtype | None = None, invented: bool = False
-    ):
-        self.steps, self.ref, self.kind, self.invented = record.steps[after + 1 :], ref, kind, invented
-        self._constants: dict[int, Tensor] = {}
-
-    def __call__(self, values: Tensor) -> dict[Ref, Tensor | None]:
-        """-> what becomes of every tensor that depends on the values; None where other ways from the pictures join."""
-        with torch.autocast(values.device.type, enabled=False):  # its casts are steps themselves
-            return self._repeat(values)
-
-    def _repeat(self, values: Tensor) -> dict[Ref, Tensor | None]:
-        found: dict[Ref, Tensor | None] = {self.ref: values.clone() if self.kind else values}
-        for step in self.steps:
-            inputs = [ref in found and found[ref] is not None for ref in step.inputs]
-            if all(inputs):
-                if step.name == "_local_scalar_dense" and found[step.inputs[0]].dtype != torch.bool:
-                    raise Unrepeatable("reads a number out of a tensor and goes on with it in Python")
-                self._new = step.func._schema.is_mutable  # what is written into is written anew each time
-                args, kwargs = (self._fill(part, found, values.device) for part in (step.args, step.kwargs))
-                found.update(zip(step.outs, _tensors(step.func(*args, **kwargs)), strict=True))
-            elif any(ref in found for ref in step.inputs):
-                found.update(dict.fromkeys(step.outs))
-        return found
-
-    def _fill(self, value, found: dict, device: torch.device):
-        if type(value) is Ref:
-            return found[value]
-        if type(value) in (tuple, list):
-            return type(value)(self._fill(x, found, device) for x in value)
-        if type(value) is dict:
-            return {name: self._fill(x, found, device) for name, x in value.items()}
-        if not self.kind:
-            return value
-        if isinstance(value, Tensor):
-            if self._new or id(value) not in self._constants:
-                self._constants[id(value)] = self._constant(value, device)
-            return self._constants[id(value)]
-        if isinstance(value, torch.dtype):
-            return self.kind if value.is_floating_point else value
-        return device if isinstance(value, torch.device) else value
-
-    def _constant(self, value: Tensor, device: torch.device) -> Tensor:
-        kind = self.kind if value.is_floating_point() else value.dtype
-        if self.invented and value.is_floating_point():
-            seed = torch.Generator().manual_seed(len(self._constants))
-            return (torch.rand(value.shape, dtype=kind, generator=seed) + 0.5).to(device)
-        return (
-            torch.zeros(value.shape, dtype=kind) if value.is_meta else value.detach().to(device, kind, copy=self._new)
-        )
-
-
-def _flat(value) -> list:
-    return [x for part in value for x in _flat(part)] if isinstance(value, tuple | list) else [value]
-
-
-def _tensors(value) -> list[Tensor]:
-    return [x for x in _flat(value) if isinstance(x, Tensor)]
+def tensors(value) -> list[Tensor]:
+    return [x for x in flat(value) if isinstance(x, Tensor)]
 
 
 def _caller() -> nn.Module | None:
