@@ -13,6 +13,7 @@ from math import isqrt, prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .recording import Recording, Ref, Step
 from .replay import REDUCE, Candidate, Replay, Unrepeatable, other_dimension
@@ -45,6 +46,7 @@ class Head:
     layer: int | None = None  # the last layer: its step, counted from the end; None: a head of several layers
     head_first: bool = False  # the last layer stands before the pooling
     rectified: bool = False  # with a ReLU in between
+    scores_age: int = 0  # then: of what is pooled
 
     def features(self, record: Recording) -> Tensor:
         """(N,K,h,w)"""
@@ -68,14 +70,26 @@ class Head:
         kind = tensor.dtype if tensor.dtype == torch.double else torch.float
         return weight.to(tensor.device, kind), bias.to(tensor.device, kind) if bias.any() else None
 
+    def holds(self, record: Recording, logits: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+        """Do the maps give back the scores, up to what rounding can do?"""
+        if self.head_first:
+            places = record.grids()[self.scores_age][1]
+            again, size = (REDUCE[self.pool](x, (2, 3)) for x in (places, places.abs()))
+        else:
+            pooled = REDUCE[self.pool](self.features(record), (2, 3)).to(weight.dtype)
+            again = F.linear(pooled, weight, bias)
+            size = F.linear(pooled.abs(), weight.abs(), None if bias is None else bias.abs())
+        wrong = (again - logits).abs() > torch.finfo(logits.dtype).eps ** 0.5 * size
+        return logits.is_meta or not bool(wrong.any())
+
     def describe(self, record: Recording, model: nn.Module) -> str:
         """features 'layer4.1.relu' (ReLU) → avg pooling → head 'fc' (Linear)"""
         head = "of several layers" if self.layer is None else layer_name(model, record.steps[self.layer])
         steps = [f"{self.pool} pooling", f"head {head}"][:: -1 if self.head_first else 1]
         left_out = [f"without '{step.name.strip('_')}'" for step in record.steps[-1:] if step.name in _PROBABILITIES]
-        return " → ".join(
-            [f"features {layer_name(model, record.steps[record.grids()[self.age][0]])}", *steps, *left_out]
-        )
+        number = record.grids()[self.age][0]
+        features = "the pictures" if number < 0 else layer_name(model, record.steps[number])
+        return " → ".join([f"features {features}", *steps, *left_out])
 
 
 def find_head(record: Recording, scores: Ref, model: nn.Module) -> Head:
@@ -135,7 +149,7 @@ def _head(record: Recording, age: int, candidate: Candidate, grid: tuple[int, in
         source, weight, _ = _last_layer(record.steps[number])
         ages = [a for a, (made, tensor) in enumerate(record.grids()) if made < number and record.ref(tensor) == source]
         if _alike(values, scores) and weight is not None and ages:
-            return Head(ages[0], (2, 3), grid, kind, number - len(record.steps), True, rectified)
+            return Head(ages[0], (2, 3), grid, kind, number - len(record.steps), True, rectified, age)
     return Head(age, candidate.places, grid, pool)
 
 
@@ -208,7 +222,10 @@ def _candidate(record: Recording, scores: Ref, number: int, tensor: Tensor, plac
 def _layout(record: Recording, number: int, tensor: Tensor) -> tuple[tuple[int, ...], tuple[int, int] | None] | None:
     """-> the dimensions of a tensor that are places, and the grid (h, w) that they are (None: no grid). None for a
     tensor that a pooling made, or that is another view of a grid: that one comes later."""
-    (n, *sides), step = tensor.shape, record.steps[number]
+    n, *sides = tensor.shape
+    if number < 0:  # the pictures
+        return (2, 3), (*sides[1:],)
+    step = record.steps[number]
     before = record.shapes[step.inputs[0]]
     if step.name in _REDUCTIONS or (step.name in _RESHAPES and len(before) in (3, 4) and before[0] == n):
         return None

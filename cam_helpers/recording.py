@@ -54,11 +54,12 @@ class Recording(TorchDispatchMode):
         super().__init__()
         self.steps: list[Step] = []
         self.shapes: list[torch.Size] = []  # by Ref
-        self._end: deque[tuple[int, Tensor]] = deque()  # (number of the step, what it gave)
+        self._end: deque[tuple[int, Tensor]] = deque()  # (number of the step, what it gave); -1: the pictures
         self._wanted, self._kept = grids, 0
         self._refs: dict[int, tuple[weakref.ref, Ref]] = {}
         self._written: set[int] = set()
         self._number(images)
+        self._keep(-1, images)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -71,10 +72,7 @@ class Recording(TorchDispatchMode):
             outs = tuple(self._number(tensor) for tensor in tensors(output))
             self.steps.append(Step(func, *seen, outs, _caller()))
             for tensor in tensors(output):
-                self._end.append((len(self.steps) - 1, tensor))
-                self._kept += self._is_grid(tensor)
-            while self._kept > self._wanted:
-                self._kept -= self._is_grid(self._end.popleft()[1])
+                self._keep(len(self.steps) - 1, tensor)
         return output
 
     def ref(self, tensor: Tensor) -> Ref | None:
@@ -94,6 +92,12 @@ class Recording(TorchDispatchMode):
         """The last step, of all or of those before one, that made or changed a tensor; -1 for the pictures."""
         last = len(self.steps) if before is None else before
         return next((number for number in range(last - 1, -1, -1) if ref in self.steps[number].outs), -1)
+
+    def _keep(self, number: int, tensor: Tensor) -> None:
+        self._end.append((number, tensor))
+        self._kept += self._is_grid(tensor)
+        while self._kept > self._wanted:
+            self._kept -= self._is_grid(self._end.popleft()[1])
 
     def _number(self, tensor: Tensor) -> Ref:
         ref = self.ref(tensor)

@@ -413,6 +413,25 @@ def test_a_head_of_several_layers_follows_its_weights():
             model.other.weight += 1
 
 
+def test_a_head_that_only_looked_like_one_layer_is_looked_at_again():
+    """A gate of ones can not be seen, until it has learnt something."""
+    images = pictures(3, 12)
+    first = Tiny(lambda net, f: (net.gate * net.head(f).relu()).mean((2, 3)), head=nn.Conv2d(8, 5, 1))
+    for model in (first, Tiny(lambda net, f: net.head(net.gate * f.mean((2, 3))))):
+        model.gate = nn.Parameter(torch.ones(1))
+        wrapped = CamModel(model.eval())
+        assert wrapped(images).identity_error() < 1e-5
+        model.gate.data += 1
+        assert (
+            torch.equal(wrapped(images).logits, real_scores(model, images)) and wrapped(images).identity_error() < 1e-5
+        )
+
+
+def test_the_pictures_may_be_the_features():
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)).eval()
+    assert torch.equal(hold(model, pictures(2, 12)).features, pictures(2, 12))
+
+
 @pytest.mark.parametrize("size", [12, 1])
 def test_pictures_with_one_place_left(size):
     """Pooling and its result cannot be told by their numbers then."""
