@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .alignment import centres, resize_at
 from .heads import Head, NotCamCompatible, find_head, find_scores, fingerprint
 from .recording import Recording, Ref
 from .replay import REDUCE
@@ -57,6 +58,7 @@ class Cams:
     logits (N,C) · features (N,K,h,w) · weight (C,K) · bias (C,), or None where no bias is added after the pooling.
     pool is "avg", "sum" or "max". A head that stands *before* the pooling (SqueezeNet, Network in Network) adds its
     bias at every place, and may cut negative evidence there: then bias is None and local_bias, rectified are set.
+    centres (h,), (w,): the rows and columns at which the cells look, in pixels of the network's picture (H,W).
     """
 
     logits: Tensor
@@ -67,14 +69,17 @@ class Cams:
     head_first: bool = False
     local_bias: Tensor | None = field(default=None, repr=False)
     rectified: bool = False
+    centres: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
+    picture: tuple[int, int] | None = None
 
-    def maps(self, classes=None, size: tuple[int, int] | None = None) -> Tensor:
+    def maps(self, classes=None, size: tuple[int, int] | None = None, aligned: bool = False) -> Tensor:
         """Signed, unnormalised class activation maps.
 
         classes: None (all C), an int, a sequence of ints (the same for every picture) -> (N,len,h,w), or an (N,)
         tensor of ints, one class per picture -> (N,1,h,w). size=(H,W) resizes bilinearly, as the paper does to lay
-        the map over the picture. Raises IndexError for a class that does not exist, ValueError or TypeError for a
-        selection of another form.
+        the map over the picture: as if the cells divided it evenly, which is how the field scores maps. aligned=True
+        puts each cell at its `centres`, where it looks. Raises IndexError for a class that does not exist, ValueError
+        or TypeError for a selection of another form, ValueError for aligned maps without size or centres.
         """
         chosen, per_picture = select_classes(classes, *self.logits.shape)
         features = self.features.float() if self.features.dtype in (torch.half, torch.bfloat16) else self.features
@@ -83,8 +88,14 @@ class Cams:
             maps = torch.einsum("nkhw,nk->nhw", features, weight[chosen.to(weight.device)])[:, None]
         else:
             maps = class_activation_maps(features, weight if chosen is None else weight[chosen])
+        if aligned and (size is None or self.centres is None):
+            raise ValueError(
+                "aligned maps need size=(H, W), and Cams from a CamModel, which knows where the cells look"
+            )
         if size is None:
             return maps
+        if aligned:
+            return resize_at(maps, self.centres, self.picture, size)
         return resize(maps, size) if maps.numel() else maps.new_zeros((*maps.shape[:2], *size))
 
     def identity_error(self) -> float:
@@ -135,6 +146,7 @@ class CamModel:
         self.model, self.output = getattr(model, "_orig_mod", model), output
         self._heads: dict[tuple, Head] = {}  # by what is done after the features
         self._maps: dict[tuple, tuple] = {}  # of heads that are no single layer: state of the network, weight, bias
+        self._places: dict[tuple, tuple[Tensor, Tensor]] = {}
         self._grids, self._words = MANY, "no pictures seen yet"
 
     def __repr__(self) -> str:
@@ -170,9 +182,9 @@ class CamModel:
                     f"{type(self.model).__name__} changes its features after they were made, in a way that cannot be "
                     "followed: the maps do not give back the scores"
                 )
-        if head.head_first:
-            return Cams(logits, features, weight, None, head.pool, True, bias, head.rectified)
-        return Cams(logits, features, weight, bias, head.pool)
+        parts = (None, head.pool, True, bias, head.rectified) if head.head_first else (bias, head.pool)
+        where = {"centres": self._centres(record, head), "picture": tuple(images.shape[2:])}
+        return Cams(logits, features, weight, *parts, **where)
 
     def record(self, images: Tensor) -> tuple[Recording, Ref, Head]:
         """One forward pass -> its record, the class scores in it, and how they come from the features."""
@@ -194,6 +206,13 @@ class CamModel:
             self._grids, self._words = head.age + 1, head.describe(record, self.model)
             self._heads[fingerprint(record, head.age)] = head
             return record, scores, head
+
+    def _centres(self, record: Recording, head: Head) -> tuple[Tensor, Tensor]:
+        """They depend on the sizes alone."""
+        key = record.shapes[0][2:], head.grid
+        if key not in self._places:
+            self._places[key] = centres(record, record.ref(record.grids()[head.age][1]), head.grid)
+        return self._places[key]
 
     def _weight_and_bias(self, record: Recording, scores: Ref, head: Head) -> tuple[Tensor, Tensor | None]:
         """Those of a head of several layers are kept as long as no number of the network changes."""

@@ -70,10 +70,12 @@ class Replay:
     def _constant(self, value: Tensor, device: torch.device) -> Tensor:
         kind = self.kind if value.is_floating_point() else value.dtype
         if self.invented and value.is_floating_point():
-            seed = torch.Generator().manual_seed(len(self._constants))
-            return (torch.rand(value.shape, dtype=kind, generator=seed) + 0.5).to(device)
+            seed = torch.Generator("cpu").manual_seed(len(self._constants))
+            return (torch.rand(value.shape, dtype=kind, generator=seed, device="cpu") + 0.5).to(device)
         return (
-            torch.zeros(value.shape, dtype=kind) if value.is_meta else value.detach().to(device, kind, copy=self._new)
+            torch.zeros(value.shape, dtype=kind, device=device)
+            if value.is_meta
+            else value.detach().to(device, kind, copy=self._new)
         )
 
 
@@ -89,9 +91,9 @@ class Candidate:
         self.rounding = {torch.float: (1e-2, 1e-5), torch.double: (1e-7, 1e-12)}[kind]
 
         # Any values; the same mean, or maximum, everywhere; and values equal at all places, large and small
-        random = torch.Generator().manual_seed(0)
-        self.any = torch.randn(self.shape, generator=random, dtype=kind).to(self.device)
-        one, other = torch.randn(2, self.n, self.units, generator=random, dtype=kind)
+        random = torch.Generator("cpu").manual_seed(0)
+        self.any = torch.randn(self.shape, generator=random, dtype=kind, device="cpu").to(self.device)
+        one, other = torch.randn(2, self.n, self.units, generator=random, dtype=kind, device="cpu")
         other[1:] = 0  # of the first picture alone
         other = 0.01 * other
         equal = {"zero": 0 * one, "one": one, "other": other, "both": one + other, "far": -100 * one}
@@ -147,8 +149,8 @@ class Candidate:
     def affine_map(self) -> tuple[Tensor, Tensor]:
         """-> (C,K), (C,): what the scores answer to one unit after another, as many at once as there are pictures."""
         bias, columns = self.answers(self.scores)["zero"], []
-        for some in torch.eye(self.units, dtype=torch.double).split(self.n):
-            values = torch.cat((some, torch.zeros(self.n - len(some), self.units)))
+        for some in torch.eye(self.units, dtype=torch.double, device="cpu").split(self.n):
+            values = torch.cat((some, some.new_zeros(self.n - len(some), self.units)))
             answer = self.replay(self.everywhere(values))[self.scores].reshape(self.n, -1)
             columns.append((answer - bias)[: len(some)])
         return torch.cat(columns).t(), bias[0]
