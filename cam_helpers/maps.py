@@ -8,18 +8,24 @@ torch.Size([N, C, h, w])
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .tracing import NotCamCompatible, trace
+from .alignment import centres, resize_at
+from .heads import Head, NotCamCompatible, find_head, find_scores, fingerprint
+from .recording import Recording, Ref
+from .replay import REDUCE
+
+MANY = 12  # tensors with places to look at where nothing is known of a network yet
 
 __all__ = [
     "CamModel",
     "Cams",
     "NotCamCompatible",
+    "Split",
     "class_activation_maps",
     "eval_mode",
     "resize",
@@ -52,6 +58,7 @@ class Cams:
     logits (N,C) · features (N,K,h,w) · weight (C,K) · bias (C,), or None where no bias is added after the pooling.
     pool is "avg", "sum" or "max". A head that stands *before* the pooling (SqueezeNet, Network in Network) adds its
     bias at every place, and may cut negative evidence there: then bias is None and local_bias, rectified are set.
+    centres (h,), (w,): the rows and columns at which the cells look, in pixels of the network's picture (H,W).
     """
 
     logits: Tensor
@@ -62,14 +69,17 @@ class Cams:
     head_first: bool = False
     local_bias: Tensor | None = field(default=None, repr=False)
     rectified: bool = False
+    centres: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
+    picture: tuple[int, int] | None = None
 
-    def maps(self, classes=None, size: tuple[int, int] | None = None) -> Tensor:
+    def maps(self, classes=None, size: tuple[int, int] | None = None, aligned: bool = False) -> Tensor:
         """Signed, unnormalised class activation maps.
 
         classes: None (all C), an int, a sequence of ints (the same for every picture) -> (N,len,h,w), or an (N,)
         tensor of ints, one class per picture -> (N,1,h,w). size=(H,W) resizes bilinearly, as the paper does to lay
-        the map over the picture. Raises IndexError for a class that does not exist, ValueError or TypeError for a
-        selection of another form.
+        the map over the picture: as if the cells divided it evenly, which is how the field scores maps. aligned=True
+        puts each cell at its `centres`, where it looks. Raises IndexError for a class that does not exist, ValueError
+        or TypeError for a selection of another form, ValueError for aligned maps without size or centres.
         """
         chosen, per_picture = select_classes(classes, *self.logits.shape)
         features = self.features.float() if self.features.dtype in (torch.half, torch.bfloat16) else self.features
@@ -78,8 +88,14 @@ class Cams:
             maps = torch.einsum("nkhw,nk->nhw", features, weight[chosen.to(weight.device)])[:, None]
         else:
             maps = class_activation_maps(features, weight if chosen is None else weight[chosen])
+        if aligned and (size is None or self.centres is None):
+            raise ValueError(
+                "aligned maps need size=(H, W), and Cams from a CamModel, which knows where the cells look"
+            )
         if size is None:
             return maps
+        if aligned:
+            return resize_at(maps, self.centres, self.picture, size)
         return resize(maps, size) if maps.numel() else maps.new_zeros((*maps.shape[:2], *size))
 
     def identity_error(self) -> float:
@@ -97,7 +113,7 @@ class Cams:
 
     def rebuilt(self) -> Tensor:
         """The class scores as the maps give them back, (N,C): what `identity_error` compares with the logits."""
-        reduce = {"avg": torch.mean, "sum": torch.sum, "max": torch.amax}[self.pool]
+        reduce = REDUCE[self.pool]
         if self.head_first:
             maps = self.maps()
             if self.local_bias is not None:
@@ -113,96 +129,114 @@ class Cams:
 class CamModel:
     """Wrap an image classifier; call it with a batch of pictures to get its `Cams`.
 
-    The network's graph is traced once to the tensor that enters the global pooling and to the linear head (Linear or
-    1×1 convolution; average, sum or max pooling; dropout in between), so no layer has to be named and no hook is set.
+    The forward pass that runs is written down, and features and head are found in it: no layer has to be named, no hook
+    is set, and what is patched, hooked or branched counts. A softmax or sigmoid at the end is left out: the logits are
+    the scores before it. Of networks that are compiled or spread over devices, the one inside is taken.
     Pictures run through in eval mode, without gradients; modes, hooks, gradients and weights are left as they were.
-    New weights are seen at once; after a change of the architecture, wrap the network again.
 
-    Raises NotCamCompatible, naming the layer, where the class score is not a pooled linear map of the features.
+    output: which of several outputs holds the class scores, a name or an index. None takes the tensor that the network
+    returns, or what is named "logits" in it.
     """
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module, output: str | int | None = None):
         if not isinstance(model, nn.Module):
             raise TypeError(f"CamModel wraps a torch.nn.Module, got {type(model).__name__}")
-        self.model = model
-        self._single_output = False
-        self._check_train_mode()
-        with eval_mode(model):
-            self._traced = trace(model)
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        self.model, self.output = getattr(model, "_orig_mod", model), output
+        self._heads: dict[tuple, Head] = {}  # by what is done after the features
+        self._maps: dict[tuple, tuple] = {}  # of heads that are no single layer: state of the network, weight, bias
+        self._places: dict[tuple, tuple[Tensor, Tensor]] = {}
+        self._grids, self._words = MANY, "no pictures seen yet"
 
     def __repr__(self) -> str:
-        t = self._traced
-        steps = [f"{t.pool.kind} pooling", f"head '{t.head.name}'"]
-        steps = steps[::-1] if t.head_first else steps
-        return f"{type(self.model).__name__}: features '{t.features_name}' → " + " → ".join(steps)
+        return f"{type(self.model).__name__}: {self._words}"
+
+    def __getstate__(self) -> dict:
+        return {"model": self.model, "output": self.output}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(**state)
 
     def __call__(self, images: Tensor) -> Cams:
         """images (N,3,H,W), scaled as the network expects (`weights.transforms()`) -> Cams.
 
-        Raises ValueError for another rank or device, TypeError for another type, NotCamCompatible when the pooling
-        turns out not to be global at this picture size.
+        Raises NotCamCompatible, naming the layer, where the class scores are not a pooled linear map of one layer's
+        features; ValueError for pictures of another rank or device, TypeError for another type.
         """
-        self._check_images(images)
-        self._check_train_mode()
-        t = self._traced
-        with torch.no_grad(), eval_mode(self.model):
+        _check_images(images)
+        if not len(images):
+            one = self(images.new_zeros(1, *images.shape[1:]))
+            return replace(one, logits=one.logits[:0], features=one.features[:0])
+        with torch.no_grad():
+            for _ in range(2):
+                record, scores, head = self.record(images)
+                logits, features = record.value(scores).reshape(len(images), -1), head.features(record)
+                weight, bias = self._weight_and_bias(record, scores, head)
+                if head.holds(record, logits, weight, bias):
+                    break
+                self._heads.clear()  # other weights may have made another head of it: look again
+                self._maps.clear()
+            else:
+                raise NotCamCompatible(
+                    f"{type(self.model).__name__} changes its features after they were made, in a way that cannot be "
+                    "followed: the maps do not give back the scores"
+                )
+        parts = (None, head.pool, True, bias, head.rectified) if head.head_first else (bias, head.pool)
+        where = {"centres": self._centres(record, head), "picture": tuple(images.shape[2:])}
+        return Cams(logits, features, weight, *parts, **where)
+
+    def record(self, images: Tensor) -> tuple[Recording, Ref, Head]:
+        """One forward pass -> its record, the class scores in it, and how they come from the features."""
+        while True:
+            record = Recording(images, self._grids)
+            with torch.no_grad(), eval_mode(self.model), _explained(self.model, images), record:
+                returned = self.model(images)
+            scores = find_scores(record, returned, self.output, self.model)
+            head = self._heads.get(fingerprint(record, self._grids - 1))
+            if head is not None:
+                return record, scores, head
             try:
-                features, logits = t.run(images)
-            except RuntimeError as error:
-                if images.is_floating_point():
+                head = find_head(record, scores, self.model)
+            except NotCamCompatible:
+                if self._grids == MANY:
                     raise
-                raise TypeError(
-                    f"this network does not take {images.dtype} pictures: give it what its weights' transforms return, "
-                    "weights.transforms()(image)[None]"
-                ) from error
-            weight, bias = t.head.parameters()
-        self._check_global(features, weight, logits)
-        if t.head_first:
-            return Cams(logits, features, weight, None, t.pool.kind, True, bias, t.rectified)
-        return Cams(logits, features, weight, bias, t.pool.kind)
+                self._grids = MANY  # what was kept last time may not be enough
+                continue
+            self._grids, self._words = head.age + 1, head.describe(record, self.model)
+            self._heads[fingerprint(record, head.age)] = head
+            return record, scores, head
 
-    def _check_train_mode(self) -> None:
-        """Auxiliary heads (GoogLeNet, InceptionV3) make a network in train mode return several outputs."""
-        if not self.model.training or self._single_output:
-            return
-        outputs = trace(self.model, outputs_only=True)
-        if outputs != 1:
-            raise NotCamCompatible(
-                f"{type(self.model).__name__} is in train mode, where it returns {outputs} outputs (auxiliary heads) "
-                "instead of one score per class: call model.eval() first"
-            )
-        self._single_output = True
+    def _centres(self, record: Recording, head: Head) -> tuple[Tensor, Tensor]:
+        """They depend on the sizes alone."""
+        key = record.shapes[0][2:], head.grid
+        if key not in self._places:
+            self._places[key] = centres(record, record.ref(record.grids()[head.age][1]), head.grid)
+        return self._places[key]
 
-    def _check_images(self, images: Tensor) -> None:
-        if not isinstance(images, Tensor):
-            raise TypeError(
-                f"images must be a tensor (N,3,H,W), got {type(images).__name__}: weights.transforms()(image)[None]"
-            )
-        if images.ndim != 4:
-            hint = ": add the batch dimension, images[None]" if images.ndim == 3 else ""
-            raise ValueError(f"images must be (N,3,H,W), got {tuple(images.shape)}{hint}")
-        parameter = next(self.model.parameters(), None)
-        if parameter is None:
-            return
-        if images.device != parameter.device:
-            raise ValueError(
-                f"images are on {images.device} and the network on {parameter.device}: images.to('{parameter.device}')"
-            )
-        kind = images.device.type
-        autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
-        if images.is_floating_point() and images.dtype != parameter.dtype and not autocast:
-            raise TypeError(
-                f"images are {images.dtype} and the network's weights {parameter.dtype}: images.to({parameter.dtype})"
-            )
+    def _weight_and_bias(self, record: Recording, scores: Ref, head: Head) -> tuple[Tensor, Tensor | None]:
+        """Those of a head of several layers are kept as long as no number of the network changes."""
+        if head.layer is not None:
+            return head.weight_and_bias(record, scores)
+        key = fingerprint(record, head.age)
+        state = [(x.data_ptr(), x._version) for x in (*self.model.parameters(), *self.model.buffers())]
+        if self._maps.get(key, ())[:1] != (state,):
+            self._maps[key] = state, *head.weight_and_bias(record, scores)
+        return self._maps[key][1:]
 
-    def _check_global(self, features: Tensor, weight: Tensor, logits: Tensor) -> None:
-        pool = self._traced.pool
-        if features.ndim != 4 or logits.ndim != 2 or features.shape[1] != weight.shape[1]:
-            raise NotCamCompatible(
-                f"pooling '{pool.name}' turns features of {tuple(features.shape[1:])} into scores of "
-                f"{tuple(logits.shape[1:])} through a head that reads {weight.shape[1]} numbers: it does not pool over "
-                "the whole picture. Put nn.AdaptiveAvgPool2d(1) in its place and train the head again"
-            )
+
+class Split(nn.Module):
+    """A network in two parts: its features (N,K,h,w), made without gradients, pass the module `place`; what the network
+    does after them is repeated, and gradients flow through it. images (N,3,H,W) -> the class scores (N,C)."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.cams, self.place = CamModel(model), nn.Identity()
+
+    def forward(self, images: Tensor) -> Tensor:
+        record, scores, head = self.cams.record(images)
+        features = self.place(head.features(record).requires_grad_())
+        return head.replay(record, features)[scores].reshape(len(images), -1)
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -239,6 +273,39 @@ def select_classes(classes, n: int, c: int) -> tuple[Tensor | list[int] | None, 
         if not 0 <= value < c:
             raise IndexError(f"class {value} does not exist: the network has {c} classes, 0 to {c - 1}")
     return (classes.long() if per_picture else [int(v) for v in values]), per_picture
+
+
+def _check_images(images) -> None:
+    if not isinstance(images, Tensor):
+        raise TypeError(
+            f"images must be a tensor (N,3,H,W), got {type(images).__name__}: weights.transforms()(image)[None]"
+        )
+    if images.ndim != 4:
+        hint = ": add the batch dimension, images[None]" if images.ndim == 3 else ""
+        raise ValueError(f"images must be (N,3,H,W), got {tuple(images.shape)}{hint}")
+
+
+@contextmanager
+def _explained(model: nn.Module, images: Tensor):
+    """Where a network does not take the pictures: is it their device, or their type?"""
+    try:
+        yield
+    except RuntimeError as error:
+        like = next(model.parameters(), images)
+        if images.device != like.device:
+            raise ValueError(
+                f"images are on {images.device} and the network on {like.device}: images.to('{like.device}')"
+            ) from error
+        if not images.is_floating_point():
+            raise TypeError(
+                f"this network does not take {images.dtype} pictures: give it what its weights' transforms return, "
+                "weights.transforms()(image)[None]"
+            ) from error
+        if images.dtype != like.dtype:
+            raise TypeError(
+                f"images are {images.dtype} and the network's weights {like.dtype}: images.to({like.dtype})"
+            ) from error
+        raise
 
 
 @contextmanager

@@ -16,17 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from operator import attrgetter
 
 import torch
 from captum.attr import LayerActivation, LayerGradCam, LayerGradientXActivation, NoiseTunnel, Saliency
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torchcam import methods
 
-from .maps import NotCamCompatible, eval_mode, select_classes
+from .maps import NotCamCompatible, Split, eval_mode, select_classes
 from .networks.small import Pixels
 from .occlusion import hidden, mean_over_windows, window_corners
-from .tracing import trace
 
 __all__ = ["grad_cam", "grad_cam_plus_plus", "input_gradient", "layer_cam", "occlusion", "score_cam", "smooth_gradient"]
 
@@ -39,7 +37,10 @@ def _batchwise(method: Callable) -> Callable:
         with eval_mode(network), torch.enable_grad():
             images, classes = _checked(network, images, classes)
             parts = zip(images.split(batch), classes.split(batch), strict=True)
-            return torch.cat([method(network, *part, **options).detach() for part in parts])
+            try:
+                return torch.cat([method(network, *part, **options).detach() for part in parts])
+            except NotCamCompatible as error:
+                raise NotCamCompatible(f"{error}: give layer=, the module whose output is looked at") from error
 
     return maps
 
@@ -129,23 +130,11 @@ def _torchcam(method, network: nn.Module, images: Tensor, classes: Tensor, layer
 
 
 def _with_place(network: nn.Module, layer: nn.Module | None) -> tuple[nn.Module, nn.Module]:
-    """-> a network and the module in it to hook: its layer, or a copy of its graph, sharing the weights, in which the
-    features pass through a module: functions such as DenseNet's last ReLU are none."""
+    """-> a network and the module in it to hook: its layer, or the place in a `Split` that the features pass."""
     if layer is not None:
         return network, layer
-    try:
-        traced = trace(network)
-    except NotCamCompatible as error:
-        raise NotCamCompatible(f"{error}: give layer=, the module whose output is looked at") from error
-    graph, features = traced.graph, traced.features
-    with graph.inserting_after(features):
-        place = graph.call_module("place", (features,))
-    features.replace_all_uses_with(place, delete_user_cb=lambda user: user is not place)
-    output = next(node for node in graph.nodes if node.op == "output")
-    output.args = (output.args[0][1],)
-    names = {node.target for node in graph.nodes if node.op in ("call_module", "get_attr")} - {"place"}
-    copy = fx.GraphModule({name: attrgetter(name)(network) for name in names} | {"place": nn.Identity()}, graph)
-    return copy.eval(), copy.place
+    split = Split(network)
+    return split, split.place
 
 
 def _checked(network: nn.Module, images: Tensor, classes) -> tuple[Tensor, Tensor]:

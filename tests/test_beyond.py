@@ -61,9 +61,9 @@ def test_a_layer_norm_after_pooling_has_an_exact_map_for_each_picture_alone(less
     norm, linear = nn.LayerNorm(8, eps=0), nn.Linear(8, 5)
     nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), norm, linear).eval()
-    with pytest.raises(NotCamCompatible):
-        CamModel(network)
     images = torch.rand(4, 3, 12, 12)
+    with pytest.raises(NotCamCompatible):
+        CamModel(network)(images)
     with torch.no_grad():
         f, constant = network[:2](images), linear(norm.bias)
         for features, score in zip(f, network(images), strict=True):
@@ -87,7 +87,7 @@ def test_averaged_tokens_have_an_exact_map_and_one_extra_token_has_none(lesson):
         torch.testing.assert_close(place, vit.encoder(torch.cat([vit.class_token.expand(3, -1, -1),
                                    vit._process_input(images)], 1))[:, 1 + 1 * 4 + 2])  # fmt: skip
     with pytest.raises(NotCamCompatible):
-        CamModel(VisionTransformer(**sizes, num_classes=5).eval())
+        CamModel(VisionTransformer(**sizes, num_classes=5).eval())(images)
 
 
 def test_means_are_blind_to_a_mirror_and_centres_of_mass_are_not(lesson):

@@ -10,7 +10,7 @@ from conftest import ROOT
 # lowest first; `__init__` of the package may import from any
 FLOORS = [
     {"files", "devices"},
-    {"tracing", "pooling", "maps", "boxes", "occlusion", "ranking", "images", "drawing"},
+    {"recording", "replay", "heads", "alignment", "maps", "boxes", "occlusion", "ranking", "images", "drawing"},
     {"networks", "datasets"},
     {"training", "scores", "saliency", "probes", "statistics", "units"},
     {"explorer", "pictures", "checks", "tables", "setup_check"},

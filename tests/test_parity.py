@@ -121,7 +121,7 @@ def test_captums_hand_worked_convolution():
     features = model.convolution(images).detach()
     same(class_activation_maps(features, torch.tensor([[0.75, -0.5]])), by_hand)
     with pytest.raises(NotCamCompatible):  # a dense layer over places: every place has weights of its own
-        CamModel(model)
+        CamModel(model)(images)
 
 
 def test_captums_convolution_under_global_average_pooling_has_those_numbers_as_its_map():

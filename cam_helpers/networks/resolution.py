@@ -6,20 +6,18 @@ import copy
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
-from torch.nn import functional as F
 
+from ..heads import layer_name
 from ..maps import eval_mode
-from ..pooling import node_name
-from ..tracing import _Tracer
+from ..recording import Recording, Ref
 from .small import Pixels
 
 __all__ = ["blank", "dilate", "run_in_eval", "with_resolution"]
 
 _WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
-_OTHERS = (nn.ConvTranspose2d, nn.Upsample, nn.LPPool2d, nn.FractionalMaxPool2d)
-_FUNCTIONS = {F.conv2d, torch.conv2d, F.max_pool2d, torch.max_pool2d, F.avg_pool2d, F.interpolate, F.conv_transpose2d}
+_WINDOW_OPERATIONS = ("convolution", "max_pool2d", "avg_pool2d", "fractional_max_pool2d", "upsample")
 
 
 def dilate(network: nn.Module, output_stride: int) -> nn.Module:
@@ -27,8 +25,8 @@ def dilate(network: nn.Module, output_stride: int) -> nn.Module:
 
     A convolution or pooling that would go beyond loses its stride, and those after it look at places as many times
     further apart (à trous). So at every place that the strided network has, the features are what they were, except
-    near the border, where padding is read; new places lie between them. Works on anything torch.fx can trace: a whole
-    classifier, or its convolutions. output_stride: 1, 2, 4 …, in pixels of the picture.
+    near the border, where padding is read; new places lie between them. Works on a whole classifier,
+    or its convolutions, that takes pictures of 224 pixels. output_stride: 1, 2, 4 …, in pixels of the picture.
     Raises ValueError, naming the layer, where a stride does not divide or an average pooling would need dilation.
     Holschneider et al. 1989; Chen et al. (DeepLab) 2015. Lecture notes: "atrous convolutions".
     """
@@ -70,10 +68,14 @@ def with_resolution(trunk: nn.Module, size: int, resolution: int) -> nn.Module:
 
 
 def blank(network: nn.Module, size: int) -> Tensor:
-    """A picture (1,3,size,size) of the type that the network takes, with a shape but no numbers (a FakeTensor)."""
+    """A picture (1,3,size,size) as the network takes them, with a shape but no numbers (a FakeTensor).
+
+    It has as many channels as the first convolution reads.
+    """
     like = next(network.parameters(), torch.empty(0))
     dtype = torch.uint8 if any(isinstance(m, Pixels) for m in network.modules()) else like.dtype
-    picture = torch.empty(1, 3, size, size, dtype=dtype, device=like.device)
+    channels = next((m.in_channels for m in network.modules() if isinstance(m, nn.Conv2d)), 3)
+    picture = torch.empty(1, channels, size, size, dtype=dtype, device=like.device)
     return FakeTensorMode(allow_non_fake_inputs=True).from_tensor(picture)
 
 
@@ -85,19 +87,23 @@ def run_in_eval(stage: nn.Module, x: Tensor) -> Tensor:
 
 def _windows(network: nn.Module) -> Iterator[tuple[str, nn.Module, int, int]]:
     """Every convolution and pooling: its name, itself, and the strides in pixels of what enters and leaves it."""
-    strides: dict[fx.Node, int] = {}
-    for node in _Tracer().trace(network).nodes:
-        layer = network.get_submodule(node.target) if node.op == "call_module" else None
-        before = max((strides[source] for source in node.all_input_nodes), default=1)
-        strides[node] = before
-        if isinstance(layer, _WINDOWS):
-            stride, other = _pair(layer.stride)
-            if stride != other:
-                raise ValueError(f"layer '{node.target}' has a stride of its own along each side")
-            strides[node] = before * stride
-            yield node.target, layer, before, strides[node]
-        elif node.target in _FUNCTIONS or (layer and any(isinstance(m, _WINDOWS + _OTHERS) for m in layer.modules())):
-            raise ValueError(f"the stride of '{node_name(node)}' cannot be replaced by dilation")
+    picture, names = blank(network, 224), {module: name for name, module in network.named_modules()}
+    with Recording(picture) as record:
+        run_in_eval(network, picture)
+    strides: dict[Ref, int] = {}
+    for step in record.steps:
+        before = max(strides.get(ref, 1) for ref in step.inputs)
+        strides.update(dict.fromkeys(step.outs, before))
+        if not step.name.startswith(_WINDOW_OPERATIONS):
+            continue
+        layer = step.module
+        if not isinstance(layer, _WINDOWS):
+            raise ValueError(f"the stride of {layer_name(network, step)} cannot be replaced by dilation")
+        stride, other = _pair(layer.stride)
+        if stride != other:
+            raise ValueError(f"layer '{names[layer]}' has a stride of its own along each side")
+        strides.update(dict.fromkeys(step.outs, before * stride))
+        yield names[layer], layer, before, before * stride
 
 
 def _spread(layer: nn.Module, stride: int, dilation: int) -> nn.Module:

@@ -13,10 +13,6 @@ from ..maps import CamModel, NotCamCompatible
 from ..occlusion import hidden, mean_over_windows, window_corners
 
 
-class _Unchecked(Tensor):
-    """Pictures whose range the course's networks do not check, so that they may hold NaN."""
-
-
 def theoretical_field(
     model: CamModel | nn.Module, size: tuple[int, int], place: tuple[int, int] | None = None
 ) -> tuple[int, int, int, int]:
@@ -29,7 +25,8 @@ def theoretical_field(
     cams = CamModel(deepcopy(model.model if isinstance(model, CamModel) else model).cpu().double().eval())
 
     def features(picture: Tensor) -> Tensor:
-        return cams(picture.as_subclass(_Unchecked)).features.as_subclass(Tensor)[0]
+        # the course's networks check the range of plain tensors, which NaN is not in
+        return cams(nn.Parameter(picture, requires_grad=False)).features[0]
 
     rows, columns = features(torch.zeros(1, 3, *size, dtype=torch.double)).shape[-2:]
     row, column = place or (rows // 2, columns // 2)
@@ -124,6 +121,6 @@ def _visible(
     part, at = image[:, top:bottom, left:right], (place[0] - top // steps[0], place[1] - left // steps[1])
     try:
         same = torch.isclose(cams(part[None]).features[0, unit][at].float(), heat[place], rtol=1e-3, atol=1e-5)
-    except NotCamCompatible:  # a pooling of fixed size
+    except (NotCamCompatible, RuntimeError):  # a pooling of fixed size
         same = False
     return (part, (top, left), at) if same else (image, (0, 0), place)
