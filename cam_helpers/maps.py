@@ -189,7 +189,7 @@ class CamModel:
     def record(self, images: Tensor) -> tuple[Recording, Ref, Head]:
         """One forward pass -> its record, the class scores in it, and how they come from the features."""
         while True:
-            record = Recording(images, self._grids)
+            record = Recording(images, self._grids, modules=self._grids == MANY)  # names, for the first time
             with torch.no_grad(), eval_mode(self.model), _explained(self.model, images), record:
                 returned = self.model(images)
             scores = find_scores(record, returned, self.output, self.model)
@@ -203,7 +203,9 @@ class CamModel:
                     raise
                 self._grids = MANY  # what was kept last time may not be enough
                 continue
-            self._grids, self._words = head.age + 1, head.describe(record, self.model)
+            if self._grids == MANY:
+                self._words = head.describe(record, self.model)
+            self._grids = head.age + 1
             self._heads[fingerprint(record, head.age)] = head
             return record, scores, head
 

@@ -45,13 +45,14 @@ class Recording(TorchDispatchMode):
     """Inside `with Recording(images) as record:`, record.steps lists what is done with the pictures.
 
     Of what the operations give, only the end is kept alive: everything from the last `grids` tensors on that may have
-    places, (N,·,·,·) or (N,·,·).
+    places, (N,·,·,·) or (N,·,·). modules=False: steps do not know who called them, which takes a little time.
     """
 
     UNKNOWN = Ref(-1)  # what the network had before, once something of the pictures was written into it
 
-    def __init__(self, images: Tensor, grids: int = 0):
+    def __init__(self, images: Tensor, grids: int = 0, modules: bool = True):
         super().__init__()
+        self._modules, self._depends = modules, False
         self.steps: list[Step] = []
         self.shapes: list[torch.Size] = []  # by Ref
         self._end: deque[tuple[int, Tensor]] = deque()  # (number of the step, what it gave); -1: the pictures
@@ -63,22 +64,25 @@ class Recording(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        self._depends = False
         seen = self._symbols(args), {name: self._symbols(value) for name, value in kwargs.items()}
+        depends = self._depends
         output = func(*args, **kwargs)
-        given = flat((seen[0], tuple(seen[1].values())))
-        if any(type(x) is Ref for x in given):
+        if depends:
             if func._schema.is_mutable:
+                given = flat((seen[0], tuple(seen[1].values())))
                 self._written |= {x.untyped_storage()._cdata for x in given if isinstance(x, Tensor)}
-            outs = tuple(self._number(tensor) for tensor in tensors(output))
-            self.steps.append(Step(func, *seen, outs, _caller()))
-            for tensor in tensors(output):
+            given = tensors(output)
+            outs = tuple([self._number(tensor) for tensor in given])
+            self.steps.append(Step(func, *seen, outs, _caller() if self._modules else None))
+            for tensor in given:
                 self._keep(len(self.steps) - 1, tensor)
         return output
 
     def ref(self, tensor: Tensor) -> Ref | None:
         """None where a tensor does not depend on the pictures."""
-        known, ref = self._refs.get(id(tensor), (lambda: None, None))
-        return ref if known() is tensor else None
+        known = self._refs.get(id(tensor))
+        return known[1] if known is not None and known[0]() is tensor else None
 
     def value(self, ref: Ref) -> Tensor:
         """Raises StopIteration where it was not kept."""
@@ -112,8 +116,13 @@ class Recording(TorchDispatchMode):
             ref = self.ref(value)
             if ref is None and self._written and value.untyped_storage()._cdata in self._written:
                 ref = self.UNKNOWN
-            return value if ref is None else ref
-        return type(value)(map(self._symbols, value)) if type(value) in (tuple, list) else value
+            if ref is None:
+                return value
+            self._depends = True
+            return ref
+        if type(value) is tuple:
+            return tuple([self._symbols(x) for x in value])
+        return [self._symbols(x) for x in value] if type(value) is list else value
 
     def _is_grid(self, tensor: Tensor) -> bool:
         return tensor.ndim in (3, 4) and tensor.is_floating_point() and len(tensor) == self.shapes[0][0]
@@ -124,6 +133,8 @@ def flat(value) -> list:
 
 
 def tensors(value) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
     return [x for x in flat(value) if isinstance(x, Tensor)]
 
 

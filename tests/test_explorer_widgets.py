@@ -193,7 +193,7 @@ def test_a_network_without_maps_says_why():
     hidden = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 5))
     network = Tiny(lambda net, f: net.head(f.mean((2, 3))), hidden).eval()
     with pytest.raises(NotCamCompatible, match="head"):
-        Source(network, NAMES, blobs(1)).scene()
+        Source(network, NAMES, blobs(1)).forward()
 
 
 # -- files --------------------------------------------------------------------------------------------------------

@@ -474,7 +474,7 @@ def classifiers(draw):
     for _ in range(draw(st.integers(1, 3))):
         kernel, stride = draw(st.sampled_from([1, 3])), draw(st.sampled_from([1, 2]))
         body += [nn.Conv2d(channels, units, kernel, stride, kernel // 2), nn.BatchNorm2d(units)]
-        body.append(draw(st.sampled_from([nn.ReLU(inplace=True), nn.SiLU(), nn.Identity(), nn.MaxPool2d(2, 1)])))
+        body.append(draw(st.sampled_from([nn.ReLU(inplace=True), nn.SiLU(), nn.Identity(), nn.MaxPool2d(3, 1, 1)])))
         channels = units
     pool = POOLINGS[draw(st.sampled_from(sorted(POOLINGS)))]
     between = [LAYERS[name](units) for name in draw(st.lists(st.sampled_from(sorted(LAYERS)), max_size=2))]
@@ -491,8 +491,8 @@ def classifiers(draw):
 
 def check_any(classifier):
     model, images = classifier
+    scores = real_scores(model, images)
     try:
-        scores = real_scores(model, images)
         cams = CamModel(model)(images)
     except NotCamCompatible:
         return

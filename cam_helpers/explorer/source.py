@@ -103,7 +103,7 @@ class Source:
         keep: how many forwarded pictures are kept
 
     Raises:
-        NotCamCompatible: the network has no exact class activation map
+        NotCamCompatible: with the first picture, where the network has no exact class activation map
     """
 
     def __init__(self, model: nn.Module | CamModel, classes: Sequence[str], pictures, transform: Callable | None = None,
