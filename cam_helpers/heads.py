@@ -15,17 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .recording import Recording, Ref, Step
+from .recording import Recording, Ref, Step, layer_name
 from .replay import REDUCE, Candidate, Replay, Unrepeatable, other_dimension
 
-__all__ = ["Head", "NotCamCompatible", "find_head", "find_scores", "fingerprint", "layer_name"]
+__all__ = ["Head", "NotCamCompatible", "find_head", "find_scores", "fingerprint"]
 
 _REDUCTIONS = {"mean", "sum", "amax", "max"}
 _POOLS = {"avg_pool2d", "max_pool2d_with_indices", "_adaptive_avg_pool2d", "adaptive_max_pool2d"}
 _NORMS = {"native_layer_norm", "native_group_norm", "linalg_vector_norm", "_fused_rms_norm"}
 _UNITS_FIRST = _POOLS | {"convolution", "native_batch_norm", "cudnn_batch_norm", "native_group_norm"}
 _UNITS_LAST = {"native_layer_norm", "_fused_rms_norm"}
-_TAKES_ONE = {"select", "slice", "index", "index_select", "gather"}
+_TAKES_ONE = {"select", "slice", "index", "index_select", "gather", "split", "split_with_sizes"}
 _RESHAPES = {"view", "_unsafe_view", "squeeze", "unsqueeze", "transpose", "permute"}
 _VIEWS = _RESHAPES | {"select", "slice", "_to_copy", "clone", "detach", "alias"}
 _PROBABILITIES = {"_softmax", "_log_softmax", "sigmoid", "log_sigmoid_forward"}
@@ -203,7 +203,8 @@ def fingerprint(record: Recording, age: int) -> tuple | None:
 def _candidate(record: Recording, scores: Ref, number: int, tensor: Tensor, places: tuple, kind) -> Candidate | None:
     """None where the scores do not depend on the tensor, or on others beside it. One place counts if it is pooled."""
     following = next((step for step in record.steps[number + 1 :] if record.ref(tensor) in step.inputs), None)
-    if following is None or (prod(tensor.shape[d] for d in places) == 1 and following.name not in _REDUCTIONS | _POOLS):
+    pooled = following is not None and following.name in _REDUCTIONS | _POOLS
+    if following is None or (prod(tensor.shape[d] for d in places) == 1 and not (pooled and tensor.ndim == 4)):
         return None
     try:
         for invented in (False, True):  # a head of zeros: look what it does with other weights
@@ -317,11 +318,3 @@ def _breaks(record: Recording, step: Step, candidate: Candidate) -> str | None:
     if _last_layer(step)[1] is not None:
         return "gives every place weights of its own instead of pooling them"
     return "puts the places together in another way than by their mean, sum or maximum"
-
-
-def layer_name(model: nn.Module, step: Step) -> str:
-    """'classifier.5' (ReLU); of an operation that has no module to itself, 'block.add'."""
-    name = next((name for name, module in model.named_modules() if module is step.module), "")
-    if name and not any(step.module.children()):
-        return f"'{name}' ({type(step.module).__name__})"
-    return f"'{name}.{step.name}'" if name else f"'{step.name}'"

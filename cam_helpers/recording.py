@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["Recording", "Ref", "Step", "flat", "tensors"]
+__all__ = ["Recording", "Ref", "Step", "flat", "layer_name", "tensors"]
 
 
 class Ref(int):
@@ -126,6 +126,14 @@ class Recording(TorchDispatchMode):
 
     def _is_grid(self, tensor: Tensor) -> bool:
         return tensor.ndim in (3, 4) and tensor.is_floating_point() and len(tensor) == self.shapes[0][0]
+
+
+def layer_name(model: nn.Module, step: Step) -> str:
+    """'classifier.5' (ReLU); of an operation that has no module to itself, 'block.add'."""
+    name = next((name for name, module in model.named_modules() if module is step.module), "")
+    if name and not any(step.module.children()):
+        return f"'{name}' ({type(step.module).__name__})"
+    return f"'{name}.{step.name}'" if name else f"'{step.name}'"
 
 
 def flat(value) -> list:

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
-from ..heads import layer_name
 from ..maps import eval_mode
-from ..recording import Recording, Ref
+from ..recording import Recording, Ref, layer_name
 from .small import Pixels
 
 __all__ = ["blank", "dilate", "run_in_eval", "with_resolution"]

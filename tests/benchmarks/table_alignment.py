@@ -11,10 +11,10 @@ import os
 import sys
 from pathlib import Path
 
-import drawn_world
 import torch
 from torchvision.transforms import v2
 
+import drawn_world
 from cam_helpers import CamModel, datasets, networks, scores
 
 STRIDES = {"mobilenet_v2": (32, 16, 8), "squeezenet1_1": (16, 8)}
