@@ -486,7 +486,7 @@ def classifiers(draw):
         module = draw(st.sampled_from(["body", "head", "between", ""]))
         model.get_submodule(module).register_forward_hook(lambda *parts: 0.5 * parts[2] + 1)
     model = draw(st.sampled_from([lambda m: m, nn.Sequential, Optional, patched]))(model)
-    return lively(model, pictures(2, 12)), pictures(draw(st.integers(1, 3)), draw(st.sampled_from([9, 12])), 5)
+    return lively(model, pictures(2, 24)), pictures(draw(st.integers(1, 3)), draw(st.sampled_from([17, 24])), 5)
 
 
 def check_any(classifier):
