@@ -147,7 +147,7 @@ class CamModel:
         self._heads: dict[tuple, Head] = {}  # by what is done after the features
         self._maps: dict[tuple, tuple] = {}  # of heads that are no single layer: state of the network, weight, bias
         self._places: dict[tuple, tuple[Tensor, Tensor]] = {}
-        self._grids, self._words = MANY, "no pictures seen yet"
+        self._grids, self._skipped, self._words = MANY, 0, "no pictures seen yet"
 
     def __repr__(self) -> str:
         return f"{type(self.model).__name__}: {self._words}"
@@ -189,7 +189,8 @@ class CamModel:
     def record(self, images: Tensor) -> tuple[Recording, Ref, Head]:
         """One forward pass -> its record, the class scores in it, and how they come from the features."""
         while True:
-            record = Recording(images, self._grids, modules=self._grids == MANY)  # names, for the first time
+            first = self._grids == MANY  # then steps have names
+            record = Recording(images, self._grids, self._skipped, modules=first)
             with torch.no_grad(), eval_mode(self.model), _explained(self.model, images), record:
                 returned = self.model(images)
             scores = find_scores(record, returned, self.output, self.model)
@@ -201,11 +202,12 @@ class CamModel:
             except NotCamCompatible:
                 if self._grids == MANY:
                     raise
-                self._grids = MANY  # what was kept last time may not be enough
+                self._grids, self._skipped = MANY, 0  # what was kept last time may not be enough
                 continue
             if self._grids == MANY:
                 self._words = head.describe(record, self.model)
             self._grids = head.age + 1
+            self._skipped = record.passed - self._grids
             self._heads[fingerprint(record, head.age)] = head
             return record, scores, head
 

@@ -45,18 +45,21 @@ class Recording(TorchDispatchMode):
     """Inside `with Recording(images) as record:`, record.steps lists what is done with the pictures.
 
     Of what the operations give, only the end is kept alive: everything from the last `grids` tensors on that may have
-    places, (N,·,·,·) or (N,·,·). modules=False: steps do not know who called them, which takes a little time.
+    places, (N,·,·,·) or (N,·,·). Where it is known how many of these come before the end, the first `skipped` are not
+    kept for a moment: the pass then takes the memory that it takes alone. modules=False: steps do not know who called
+    them, which takes a little time.
     """
 
     UNKNOWN = Ref(-1)  # what the network had before, once something of the pictures was written into it
 
-    def __init__(self, images: Tensor, grids: int = 0, modules: bool = True):
+    def __init__(self, images: Tensor, grids: int = 0, skipped: int = 0, modules: bool = True):
         super().__init__()
         self._modules, self._depends = modules, False
         self.steps: list[Step] = []
         self.shapes: list[torch.Size] = []  # by Ref
         self._end: deque[tuple[int, Tensor]] = deque()  # (number of the step, what it gave); -1: the pictures
-        self._wanted, self._kept = grids, 0
+        self._wanted, self._kept, self._skipped = grids, 0, skipped
+        self.passed = 0  # tensors that may have places, so far
         self._refs: dict[int, tuple[weakref.ref, Ref]] = {}
         self._written: set[int] = set()
         self._number(images)
@@ -98,8 +101,12 @@ class Recording(TorchDispatchMode):
         return next((number for number in range(last - 1, -1, -1) if ref in self.steps[number].outs), -1)
 
     def _keep(self, number: int, tensor: Tensor) -> None:
+        is_grid = self._is_grid(tensor)
+        self.passed += is_grid
+        if self.passed <= self._skipped:
+            return
         self._end.append((number, tensor))
-        self._kept += self._is_grid(tensor)
+        self._kept += is_grid
         while self._kept > self._wanted:
             self._kept -= self._is_grid(self._end.popleft()[1])
 

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import weakref
 
 import accelerate
 import pytest
@@ -603,3 +604,43 @@ def test_a_network_moved_after_wrapping_is_moved_as_a_whole():
     assert wrapped(images).identity_error() < 1e-14
     model.to("meta")
     assert wrapped(images.to("meta")).maps().device.type == "meta"
+
+
+class Watched(nn.Module):
+    """Notes whether what its first layer gives is still alive when the second one has run."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3)])
+        self.head, self.alive = nn.Linear(8, 4), []
+
+    def forward(self, x):
+        x = self.layers[0](x)
+        first = weakref.ref(x)
+        x = self.layers[1](x)
+        self.alive.append(first() is not None)
+        return self.head(self.layers[2](x).mean((2, 3), keepdim=True).flatten(1))
+
+
+def test_only_the_features_are_kept_alive_from_the_second_call_on():
+    model = Watched().eval()
+    wrapped = CamModel(model)
+    for size in (12, 12, 12, 16):
+        assert wrapped(pictures(2, size)).identity_error() < 1e-5
+    assert model.alive[0] and not any(model.alive[1:])
+
+
+class Deeper(Watched):
+    """Has fewer layers for small pictures."""
+
+    def forward(self, x):
+        for layer in self.layers[: 1 if x.shape[-1] < 16 else 3]:
+            x = layer(x)
+        return self.head(x.mean((2, 3)))
+
+
+def test_a_shorter_pass_than_the_last_one_is_recorded_anew():
+    wrapped = CamModel(Deeper().eval())
+    for size in (16, 12, 16, 12):
+        cams = wrapped(pictures(2, size))
+        assert cams.identity_error() < 1e-5 and cams.features.shape[-1] == 10
