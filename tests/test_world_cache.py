@@ -48,7 +48,8 @@ def run(code: str):
 
 def test_the_second_load_reads(folder, monkeypatch):
     first = load()
-    assert len(list(folder.glob("*.npz"))) == 1
+    (path,) = folder.glob("*.npz")
+    assert os.name == "nt" or path.stat().st_mode & 0o044 == 0o044  # a class may share one folder
     forbid_drawing(monkeypatch)
     assert same(first, load())
 

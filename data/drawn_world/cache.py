@@ -67,6 +67,7 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
             temporary = file.name
             np.savez(file, **arrays)
+        os.chmod(temporary, 0o644)  # a class may share one folder
         os.replace(temporary, path)
     except OSError as error:
         warnings.warn(f"the pictures could not be kept in {path.parent} ({error})", stacklevel=3)
