@@ -129,7 +129,7 @@ def test_what_is_released(archive):
     assert {f"data/drawn_world/{name}" for name in ("tasks.py", "recipes/objects.yaml", "sprites/apple-1.svg")} <= names
     notebooks = {name for name in names if name.endswith(".ipynb")}
     assert notebooks == {f"assignments/{name}/{name}.ipynb" for name in courses.assignments(COURSE)}
-    private = re.compile(r"source|gradebook|grader|answers|tests|\.git|\.pyc|__pycache__|/cache/")
+    private = re.compile(r"source/|gradebook|grader|answers|tests|\.git|\.pyc|__pycache__|/cache/")
     assert [name for name in names if private.search(name)] == []
     for name, text in files.items():
         if name.endswith((".py", ".toml")):
