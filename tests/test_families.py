@@ -47,7 +47,7 @@ TRANSFORMERS = {  # config and class -> None, or what the head does
 
 
 def judge(model, size, reason):
-    images = pictures(2, size)
+    images = pictures(3, size)  # three: two branches that are stacked must not pass for two pictures
     lively(model, images)
     for layer in model.modules():  # heads start with very small weights
         if isinstance(layer, nn.Linear) and layer.weight.std() < 0.03:
