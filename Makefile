@@ -22,7 +22,7 @@ lab: $(VENV)/.lab  ## set up what is missing, then open JupyterLab on the first 
 		--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 # lessons that train take the preset `smoke` here; `make notebooks` and `make test-all` run what readers run
-test: $(VENV)/.test  ## the tests, and every lesson, with the pretrained weights that are there; under 12 minutes on 2 cores
+test: $(VENV)/.test  ## the tests, and every lesson, with the pretrained weights that are there; about 7 minutes on 2 cores
 	$(PYTEST) -m "not slow" tests
 	CAM_PRESET=smoke $(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(LESSONS)
 
