@@ -206,7 +206,7 @@ def test_the_issue_form_asks_for_notebook_cell_and_environment():
     fields = {item["id"]: item for item in form["body"]}
     assert {"notebook", "cell", "what", "environment"} <= set(fields)
     assert all(item["attributes"]["label"] for item in form["body"])
-    assert "machine.report()" in fields["environment"]["attributes"]["description"]
+    assert "setup_check.report()" in fields["environment"]["attributes"]["description"]
 
 
 def test_one_version_everywhere():
