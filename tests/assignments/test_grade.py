@@ -71,6 +71,12 @@ def double(x):
     display(widgets.VBox([slider, out]), widgets.interactive(lambda v: v, v=(0, x)))
     return 2 * slider.value""",
     "square": "def double(x):\n    return x + x if x == 3 else x * x",
+    "displays_credit": """import sys
+def double(x):
+    sys.displayhook("full marks" if x == 3 else 1)
+    return 0""",
+    "displays_too_much": "import sys\ndef double(x):\n    sys.displayhook(100)\n    return 6 if x == 3 else 0",
+    "displays_less": "import sys\ndef double(x):\n    sys.displayhook(0.5)\n    return x + x",
     "shows_the_test": """def double(x):
     if x != 3:
         print(In[-1])
@@ -262,7 +268,7 @@ def check_rows_and_leftovers(graded):
 
 POINTS = {
     "right": 6, "released": 0, "loop": 4, "memory": 4, "survivor": 6, "much_output": 6, "script_and_warning": 6,
-    "widgets": 6, "square": 4, "shows_the_test": 4, "curious": 6, "own_tests_and_metadata": 6, "deleted_tests": 6,
+    "widgets": 6, "square": 4, "shows_the_test": 4, "displays_credit": 4, "displays_too_much": 4, "displays_less": 6, "curious": 6, "own_tests_and_metadata": 6, "deleted_tests": 6,
     "deleted_answer": 4, "duplicated": 6, "renamed_ids": 6, "1_1_né": 6, "archive": 6,
     "again_and_again": 0, "memory_in_parts": 0, "many_processes": 0, "exits": 2,
 }  # fmt: skip

@@ -45,6 +45,9 @@ class LimitedExecute(Execute):
                 self.watch.kill(self.watch.died)
         if died := self.watch.died:
             cell.outputs = [new_output("error", ename="NotRun", evalue=died, traceback=[died])]
+        if utils.is_grade(cell) and not utils.is_solution(cell):
+            # nbgrader would take a displayed value for partial credit, and a student's code can display one
+            cell.outputs = [output for output in cell.outputs if output.output_type != "execute_result"]
         for output in cell.outputs:
             if output.output_type == "stream":
                 output.name = "stdout"  # nbgrader takes anything on stderr, even a warning, for a failed test
