@@ -268,7 +268,8 @@ def check_rows_and_leftovers(graded):
 
 POINTS = {
     "right": 6, "released": 0, "loop": 4, "memory": 4, "survivor": 6, "much_output": 6, "script_and_warning": 6,
-    "widgets": 6, "square": 4, "shows_the_test": 4, "displays_credit": 4, "displays_too_much": 4, "displays_less": 6, "curious": 6, "own_tests_and_metadata": 6, "deleted_tests": 6,
+    "widgets": 6, "square": 4, "shows_the_test": 4, "displays_credit": 4,
+    "displays_too_much": 4, "displays_less": 6, "curious": 6, "own_tests_and_metadata": 6, "deleted_tests": 6,
     "deleted_answer": 4, "duplicated": 6, "renamed_ids": 6, "1_1_né": 6, "archive": 6,
     "again_and_again": 0, "memory_in_parts": 0, "many_processes": 0, "exits": 2,
 }  # fmt: skip

@@ -99,7 +99,7 @@ class Team:
     def _remove_leftovers(self) -> None:
         """Of a runner that was killed."""
         for job in (self.state / "work").glob("*/*/job.json"):
-            shutil.rmtree(json.loads(job.read_text())["runtime"], ignore_errors=True)
+            isolation.remove(json.loads(job.read_text())["runtime"])
         for pattern in ("work", "unpacked-*", "*/.writing-*", "*/*/.writing-*"):
             for folder in self.state.glob(pattern):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -139,7 +139,7 @@ class Team:
         except subprocess.TimeoutExpired:
             raise RuntimeError(f"no answer {seconds} s after the start") from None
         finally:
-            shutil.rmtree(runtime, ignore_errors=True)
+            isolation.remove(runtime)
         if not (work / "result.json").is_file():
             logs = [path for path in (work / "output.txt", work / "log.txt") if path.is_file()]
             lines = [line for path in logs for line in path.read_text(errors="replace").splitlines()]
