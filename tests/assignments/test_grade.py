@@ -101,6 +101,12 @@ for folder, folders, files in os.walk("/"):
     seen["outside"] += [file for file in files if file.endswith((".ipynb", ".db", "job.json", ".csv"))]
 seen["submissions"] = os.path.exists("SUBMISSIONS")
 seen["processes"] = len([p for p in os.listdir("/proc") if p.isdigit()])
+seen["files"] = []
+for fd in os.listdir("/proc/self/fd"):
+    if os.path.exists(f"/proc/self/fd/{fd}"):
+        name = os.readlink(f"/proc/self/fd/{fd}")
+        if name[0] == "/" and not name.startswith(("/dev/", "/tmp/home/", "/usr/")):
+            seen["files"].append(name)
 seen["seeds"] = [name for name in os.environ if "SEED" in name]
 seen["written"] = []
 for place in ("COURSE_CODE/harm.py", "/usr/harm", "/etc/harm", "PREFIX/harm"):
@@ -320,7 +326,7 @@ def check_what_student_code_can_see_and_do(graded):
     assert graded["calls"] == []
     assert seen.pop("network") != "reached"
     assert seen.pop("processes") <= 3
-    assert seen == {"outside": [], "submissions": False, "seeds": [], "written": []}
+    assert seen == {"outside": [], "submissions": False, "files": [], "seeds": [], "written": []}
 
 
 def feedback(graded, name: str) -> str:

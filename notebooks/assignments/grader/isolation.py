@@ -189,10 +189,18 @@ class Watch(threading.Thread):
 
 
 def _memory(processes: list[psutil.Process], kind: str) -> int:
-    """Bytes of all processes: "rss", where what several share counts for each, or "pss", where it is divided (slow)."""
-    total = 0
+    """Bytes of all processes and of the files without a name that they hold open.
+
+    kind: "rss", where memory that several share counts for each of them, or "pss", where it is divided (slow).
+    """
+    total, unnamed = 0, {}
     for process in processes:
-        with contextlib.suppress(psutil.Error):  # it has ended
+        with contextlib.suppress(psutil.Error, OSError):  # it has ended
             used = process.memory_full_info() if kind == "pss" else process.memory_info()
             total += getattr(used, kind, used.rss)
-    return total
+            for file in os.scandir(f"/proc/{process.pid}/fd"):
+                target = os.readlink(file.path)
+                if target.startswith("/memfd:") or target.endswith(" (deleted)"):
+                    status = os.stat(file.path)
+                    unnamed[status.st_dev, status.st_ino] = 512 * status.st_blocks
+    return total + sum(unnamed.values())

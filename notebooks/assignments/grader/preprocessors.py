@@ -1,5 +1,7 @@
 """nbgrader preprocessors of this course: run a notebook with limits, and show in feedback only what may be seen."""
 
+from subprocess import DEVNULL
+
 import zmq
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
@@ -14,7 +16,10 @@ CELL_OUTPUT, NOTEBOOK_OUTPUT = 5_000_000, 40_000_000  # characters
 
 
 class Manager(AsyncKernelManager):
-    """A kernel manager whose clients drop messages that are larger than any output should be."""
+    """Starts a kernel that inherits no open file, and drops messages that are larger than any output should be."""
+
+    async def start_kernel(self, **options):
+        return await super().start_kernel(**options, stdout=DEVNULL, stderr=DEVNULL)
 
     def client(self, **options):
         self.context.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
