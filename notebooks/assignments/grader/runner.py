@@ -27,6 +27,7 @@ from .submissions import Submission, collect, plain
 
 EXERCISE = re.compile(r"^test-(.+?)(-\d+)?$")  # test-iou and test-iou-2 both count for iou
 KINDS = (("autograded", "ipynb"), ("feedback", "html"))
+LONGEST_NOTES = 2000  # letters; Python's csv reader ends at 131,072
 FIRST_COLUMNS = ["student", "assignment", "points", "of", "to mark", "reason", "notes", "seconds"]
 
 
@@ -167,7 +168,7 @@ def merge(course: Path, state: Path, submissions: list[Submission]) -> Path:
                     _store(book, course, state / "results" / student / name, result["scores"])
                     row |= _points(book, student, name) | {"seconds": result["seconds"]}
                     row["reason"] = f"{result['died']}: tests from there on count as failed" if result["died"] else ""
-            rows.append(row | {"notes": "; ".join(submission.notes)})
+            rows.append(row | {"notes": plain("; ".join(submission.notes), LONGEST_NOTES)})
     table = io.StringIO()
     exercises = {column for row in rows for column in row} - set(FIRST_COLUMNS)
     writer = csv.DictWriter(table, [*FIRST_COLUMNS, *sorted(exercises)])
