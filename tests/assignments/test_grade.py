@@ -426,6 +426,17 @@ def test_without_bubblewrap_it_refuses_or_is_told_to_go_without(released, tmp_pa
     table = runner.grade(folder, course, isolated=False)
     assert rows(table)["anna"]["points"] == "6.0"
 
+    # the next folder adds to the table, and the table as it was is kept
+    before = table.read_text()
+    (tmp_path / "week 2").mkdir()
+    (tmp_path / "week 2" / "berta.ipynb").write_text("")
+    runner.grade(tmp_path / "week 2", course, isolated=False)
+    assert {name: row["points"] for name, row in rows(table).items()} == {"anna": "6.0", "berta": ""}
+    assert (course / "grades.before.csv").read_text() == before
+    nbformat.write(released, tmp_path / "week 2" / "berta.ipynb")
+    runner.grade(tmp_path / "week 2", course, isolated=False)
+    assert [row["points"] for row in csv.DictReader(io.StringIO(table.read_text()))] == ["6.0", "0.0"]
+
 
 def test_two_calls_do_not_grade_one_course_at_the_same_time(tmp_path, capsys):
     course = tiny.make(tmp_path / "course")

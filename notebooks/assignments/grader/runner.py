@@ -169,14 +169,25 @@ def merge(course: Path, state: Path, submissions: list[Submission]) -> Path:
                     row |= _points(book, student, name) | {"seconds": result["seconds"]}
                     row["reason"] = f"{result['died']}: tests from there on count as failed" if result["died"] else ""
             rows.append(row | {"notes": plain("; ".join(submission.notes), LONGEST_NOTES)})
+    return _write_table(course, rows)
+
+
+def _write_table(course: Path, rows: list[dict]) -> Path:
+    """Write grades.csv. Rows of other students and assignments stay; the table as it was is kept beside it."""
+    path = course / "grades.csv"
+    if path.is_file():
+        replaced = {(row["student"], name) for row in rows for name in (row["assignment"], "?")}
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = rows + [row for row in csv.DictReader(file) if (row["student"], row["assignment"]) not in replaced]
+        shutil.copy(path, course / "grades.before.csv")
     table = io.StringIO()
     exercises = {column for row in rows for column in row} - set(FIRST_COLUMNS)
     writer = csv.DictWriter(table, [*FIRST_COLUMNS, *sorted(exercises)])
     writer.writeheader()
     writer.writerows(sorted(rows, key=lambda row: (row["assignment"], row["student"])))
-    with replacing(course / "grades.csv") as file:
+    with replacing(path) as file:
         file.write(table.getvalue().encode())
-    return course / "grades.csv"
+    return path
 
 
 def _store(book, course: Path, results: Path, scores: dict[str, float | None]) -> None:
