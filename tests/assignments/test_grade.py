@@ -52,6 +52,14 @@ def double(x):
             time.sleep(60)
     time.sleep(60)""",
     "many_processes": "import os\ndef double(x):\n    while True:\n        os.fork()",
+    "deep_folders": """import os, time
+from ipykernel.connect import get_connection_file
+def double(x):
+    os.chdir(os.path.dirname(get_connection_file()))
+    for _ in range(1100):
+        os.mkdir("x" * 9)
+        os.chdir("x" * 9)
+    time.sleep(60)""",
     "survivor": f"""import subprocess, sys
 def double(x):
     subprocess.Popen(["sleep", "{TOKEN}"], start_new_session=True)
@@ -70,6 +78,25 @@ def double(x):
         print(slider.value)
     display(widgets.VBox([slider, out]), widgets.interactive(lambda v: v, v=(0, x)))
     return 2 * slider.value""",
+    "wrong_types": """from IPython.display import display
+def wrong():
+    for data in ({"text/html": 5}, {"image/png": 7}, {"image/png": ["x", 3]}, {"text/plain": None}):
+        display(data, raw=True, metadata=dict(isolated=3))
+    publisher = get_ipython().display_pub
+    for kind, content in (("display_data", {"data": {}}), ("stream", {"name": "stdout", "text": 3}), ("stream", {})):
+        publisher.session.send(publisher.pub_socket, kind, content, parent=publisher.parent_header)
+    handle = display("first", display_id="changes")
+    handle.update({"text/html": 5}, raw=True)
+wrong()
+def double(x):
+    wrong()
+    return x + x""",
+    "many_outputs": """from IPython.display import display
+def double(x):
+    for k in range(20000 if x == 3 else 0):
+        display(k)
+    print("".join(f"\x1b[3{k % 8}mword" for k in range(200000)))
+    return x + x""",
     "square": "def double(x):\n    return x + x if x == 3 else x * x",
     "displays_credit": """import sys
 def double(x):
@@ -274,10 +301,10 @@ def check_rows_and_leftovers(graded):
 
 POINTS = {
     "right": 6, "released": 0, "loop": 4, "memory": 4, "survivor": 6, "much_output": 6, "script_and_warning": 6,
-    "widgets": 6, "square": 4, "shows_the_test": 4, "displays_credit": 4,
+    "widgets": 6, "wrong_types": 6, "many_outputs": 6, "square": 4, "shows_the_test": 4, "displays_credit": 4,
     "displays_too_much": 4, "displays_less": 6, "curious": 6, "own_tests_and_metadata": 6, "deleted_tests": 6,
     "deleted_answer": 4, "duplicated": 6, "renamed_ids": 6, "1_1_né": 6, "archive": 6,
-    "again_and_again": 0, "memory_in_parts": 0, "many_processes": 0, "exits": 2,
+    "again_and_again": 0, "deep_folders": 0, "memory_in_parts": 0, "many_processes": 0, "exits": 2,
 }  # fmt: skip
 
 
@@ -289,7 +316,8 @@ def check_marks(graded):
 
 REASONS = {
     "again_and_again": f"more than {15 * BUSY} s in all", "memory_in_parts": "more than 1.0 GiB of memory",
-    "many_processes": "more than 64 processes", "exits": "Python ended while cell",
+    "many_processes": "more than 64 processes", "deep_folders": "files where only the kernel's sockets belong",
+    "exits": "Python ended while cell",
     "empty": "empty.ipynb is empty", "nothing": "is damaged", "not_json": "is damaged",
     "not_a_notebook": "is damaged", "half_a_character": "is damaged",
     "other_course": "not a notebook of this course",
