@@ -93,9 +93,9 @@ def double(x):
     return x + x""",
     "many_outputs": """from IPython.display import display
 def double(x):
-    for k in range(20000 if x == 3 else 0):
+    for k in range(2000 if x == 3 else 0):
         display(k)
-    print("".join(f"\x1b[3{k % 8}mword" for k in range(200000)))
+    print("".join(f"\x1b[3{k % 8}mword" for k in range(50000)))
     return x + x""",
     "square": "def double(x):\n    return x + x if x == 3 else x * x",
     "displays_credit": """import sys
@@ -374,8 +374,9 @@ def check_feedback_runs_no_script_of_a_student(graded):
 
 
 def check_large_outputs_are_cut(graded):
-    path = graded["course"] / "autograded" / "much_output" / "numbers" / "numbers.ipynb"
-    assert "the rest of the output was left out" in path.read_text()
+    for name in ("many_outputs", "much_output"):
+        path = graded["course"] / "autograded" / name / "numbers" / "numbers.ipynb"
+        assert "the rest of the output was left out" in path.read_text()
     assert path.stat().st_size < 12e6 and len(feedback(graded, "much_output")) < 7e6
 
 
