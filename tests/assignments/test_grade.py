@@ -52,6 +52,14 @@ def double(x):
             time.sleep(60)
     time.sleep(60)""",
     "many_processes": "import os\ndef double(x):\n    while True:\n        os.fork()",
+    "deep_folders": """import os, time
+from ipykernel.connect import get_connection_file
+def double(x):
+    os.chdir(os.path.dirname(get_connection_file()))
+    for _ in range(1100):
+        os.mkdir("x" * 9)
+        os.chdir("x" * 9)
+    time.sleep(60)""",
     "survivor": f"""import subprocess, sys
 def double(x):
     subprocess.Popen(["sleep", "{TOKEN}"], start_new_session=True)
@@ -70,7 +78,32 @@ def double(x):
         print(slider.value)
     display(widgets.VBox([slider, out]), widgets.interactive(lambda v: v, v=(0, x)))
     return 2 * slider.value""",
+    "wrong_types": """from IPython.display import display
+def wrong():
+    for data in ({"text/html": 5}, {"image/png": 7}, {"image/png": ["x", 3]}, {"text/plain": None}):
+        display(data, raw=True, metadata=dict(isolated=3))
+    publisher = get_ipython().display_pub
+    for kind, content in (("display_data", {"data": {}}), ("stream", {"name": "stdout", "text": 3}), ("stream", {})):
+        publisher.session.send(publisher.pub_socket, kind, content, parent=publisher.parent_header)
+    handle = display("first", display_id="changes")
+    handle.update({"text/html": 5}, raw=True)
+wrong()
+def double(x):
+    wrong()
+    return x + x""",
+    "many_outputs": """from IPython.display import display
+def double(x):
+    for k in range(2000 if x == 3 else 0):
+        display(k)
+    print("".join(f"\x1b[3{k % 8}mword" for k in range(50000)))
+    return x + x""",
     "square": "def double(x):\n    return x + x if x == 3 else x * x",
+    "displays_credit": """import sys
+def double(x):
+    sys.displayhook("full marks" if x == 3 else 1)
+    return 0""",
+    "displays_too_much": "import sys\ndef double(x):\n    sys.displayhook(100)\n    return 6 if x == 3 else 0",
+    "displays_less": "import sys\ndef double(x):\n    sys.displayhook(0.5)\n    return x + x",
     "shows_the_test": """def double(x):
     if x != 3:
         print(In[-1])
@@ -95,6 +128,12 @@ for folder, folders, files in os.walk("/"):
     seen["outside"] += [file for file in files if file.endswith((".ipynb", ".db", "job.json", ".csv"))]
 seen["submissions"] = os.path.exists("SUBMISSIONS")
 seen["processes"] = len([p for p in os.listdir("/proc") if p.isdigit()])
+seen["files"] = []
+for fd in os.listdir("/proc/self/fd"):
+    if os.path.exists(f"/proc/self/fd/{fd}"):
+        name = os.readlink(f"/proc/self/fd/{fd}")
+        if name[0] == "/" and not name.startswith(("/dev/", "/tmp/home/", "/usr/")):
+            seen["files"].append(name)
 seen["seeds"] = [name for name in os.environ if "SEED" in name]
 seen["written"] = []
 for place in ("COURSE_CODE/harm.py", "/usr/harm", "/etc/harm", "PREFIX/harm"):
@@ -262,9 +301,10 @@ def check_rows_and_leftovers(graded):
 
 POINTS = {
     "right": 6, "released": 0, "loop": 4, "memory": 4, "survivor": 6, "much_output": 6, "script_and_warning": 6,
-    "widgets": 6, "square": 4, "shows_the_test": 4, "curious": 6, "own_tests_and_metadata": 6, "deleted_tests": 6,
+    "widgets": 6, "wrong_types": 6, "many_outputs": 6, "square": 4, "shows_the_test": 4, "displays_credit": 4,
+    "displays_too_much": 4, "displays_less": 6, "curious": 6, "own_tests_and_metadata": 6, "deleted_tests": 6,
     "deleted_answer": 4, "duplicated": 6, "renamed_ids": 6, "1_1_né": 6, "archive": 6,
-    "again_and_again": 0, "memory_in_parts": 0, "many_processes": 0, "exits": 2,
+    "again_and_again": 0, "deep_folders": 0, "memory_in_parts": 0, "many_processes": 0, "exits": 2,
 }  # fmt: skip
 
 
@@ -276,7 +316,8 @@ def check_marks(graded):
 
 REASONS = {
     "again_and_again": f"more than {15 * BUSY} s in all", "memory_in_parts": "more than 1.0 GiB of memory",
-    "many_processes": "more than 64 processes", "exits": "Python ended while cell",
+    "many_processes": "more than 64 processes", "deep_folders": "files where only the kernel's sockets belong",
+    "exits": "Python ended while cell",
     "empty": "empty.ipynb is empty", "nothing": "is damaged", "not_json": "is damaged",
     "not_a_notebook": "is damaged", "half_a_character": "is damaged",
     "other_course": "not a notebook of this course",
@@ -313,7 +354,7 @@ def check_what_student_code_can_see_and_do(graded):
     assert graded["calls"] == []
     assert seen.pop("network") != "reached"
     assert seen.pop("processes") <= 3
-    assert seen == {"outside": [], "submissions": False, "seeds": [], "written": []}
+    assert seen == {"outside": [], "submissions": False, "files": [], "seeds": [], "written": []}
 
 
 def feedback(graded, name: str) -> str:
@@ -333,8 +374,9 @@ def check_feedback_runs_no_script_of_a_student(graded):
 
 
 def check_large_outputs_are_cut(graded):
-    path = graded["course"] / "autograded" / "much_output" / "numbers" / "numbers.ipynb"
-    assert "the rest of the output was left out" in path.read_text()
+    for name in ("many_outputs", "much_output"):
+        path = graded["course"] / "autograded" / name / "numbers" / "numbers.ipynb"
+        assert "the rest of the output was left out" in path.read_text()
     assert path.stat().st_size < 12e6 and len(feedback(graded, "much_output")) < 7e6
 
 
@@ -412,6 +454,17 @@ def test_without_bubblewrap_it_refuses_or_is_told_to_go_without(released, tmp_pa
         runner.grade(folder, course)
     table = runner.grade(folder, course, isolated=False)
     assert rows(table)["anna"]["points"] == "6.0"
+
+    # the next folder adds to the table, and the table as it was is kept
+    before = table.read_text()
+    (tmp_path / "week 2").mkdir()
+    (tmp_path / "week 2" / "berta.ipynb").write_text("")
+    runner.grade(tmp_path / "week 2", course, isolated=False)
+    assert {name: row["points"] for name, row in rows(table).items()} == {"anna": "6.0", "berta": ""}
+    assert (course / "grades.before.csv").read_text() == before
+    nbformat.write(released, tmp_path / "week 2" / "berta.ipynb")
+    runner.grade(tmp_path / "week 2", course, isolated=False)
+    assert [row["points"] for row in csv.DictReader(io.StringIO(table.read_text()))] == ["6.0", "0.0"]
 
 
 def test_two_calls_do_not_grade_one_course_at_the_same_time(tmp_path, capsys):

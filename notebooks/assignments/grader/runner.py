@@ -27,6 +27,7 @@ from .submissions import Submission, collect, plain
 
 EXERCISE = re.compile(r"^test-(.+?)(-\d+)?$")  # test-iou and test-iou-2 both count for iou
 KINDS = (("autograded", "ipynb"), ("feedback", "html"))
+LONGEST_NOTES = 2000  # letters; Python's csv reader ends at 131,072
 FIRST_COLUMNS = ["student", "assignment", "points", "of", "to mark", "reason", "notes", "seconds"]
 
 
@@ -99,7 +100,7 @@ class Team:
     def _remove_leftovers(self) -> None:
         """Of a runner that was killed."""
         for job in (self.state / "work").glob("*/*/job.json"):
-            shutil.rmtree(json.loads(job.read_text())["runtime"], ignore_errors=True)
+            isolation.remove(json.loads(job.read_text())["runtime"])
         for pattern in ("work", "unpacked-*", "*/.writing-*", "*/*/.writing-*"):
             for folder in self.state.glob(pattern):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -139,7 +140,7 @@ class Team:
         except subprocess.TimeoutExpired:
             raise RuntimeError(f"no answer {seconds} s after the start") from None
         finally:
-            shutil.rmtree(runtime, ignore_errors=True)
+            isolation.remove(runtime)
         if not (work / "result.json").is_file():
             logs = [path for path in (work / "output.txt", work / "log.txt") if path.is_file()]
             lines = [line for path in logs for line in path.read_text(errors="replace").splitlines()]
@@ -167,15 +168,26 @@ def merge(course: Path, state: Path, submissions: list[Submission]) -> Path:
                     _store(book, course, state / "results" / student / name, result["scores"])
                     row |= _points(book, student, name) | {"seconds": result["seconds"]}
                     row["reason"] = f"{result['died']}: tests from there on count as failed" if result["died"] else ""
-            rows.append(row | {"notes": "; ".join(submission.notes)})
+            rows.append(row | {"notes": plain("; ".join(submission.notes), LONGEST_NOTES)})
+    return _write_table(course, rows)
+
+
+def _write_table(course: Path, rows: list[dict]) -> Path:
+    """Write grades.csv. Rows of other students and assignments stay; the table as it was is kept beside it."""
+    path = course / "grades.csv"
+    if path.is_file():
+        replaced = {(row["student"], name) for row in rows for name in (row["assignment"], "?")}
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = rows + [row for row in csv.DictReader(file) if (row["student"], row["assignment"]) not in replaced]
+        shutil.copy(path, course / "grades.before.csv")
     table = io.StringIO()
     exercises = {column for row in rows for column in row} - set(FIRST_COLUMNS)
     writer = csv.DictWriter(table, [*FIRST_COLUMNS, *sorted(exercises)])
     writer.writeheader()
     writer.writerows(sorted(rows, key=lambda row: (row["assignment"], row["student"])))
-    with replacing(course / "grades.csv") as file:
+    with replacing(path) as file:
         file.write(table.getvalue().encode())
-    return course / "grades.csv"
+    return path
 
 
 def _store(book, course: Path, results: Path, scores: dict[str, float | None]) -> None:

@@ -10,8 +10,10 @@ import nbformat
 
 LARGEST_NOTEBOOK = 100e6  # bytes; a hundred times what an answer needs
 LARGEST_ARCHIVE = 2 * 2**30  # bytes of its content
+LONGEST_NAME = 60  # letters of a student's name
 MOST_FILES = 50  # notebooks read for one student
 ENDING = re.compile(r"(\.ipynb|\.zip|\.tgz|\.tar(\.\w+)?)$", flags=re.I)
+ATTACHMENT = re.compile(r"attachment:([^)\s]*)")
 COPY = re.compile(r"(^|/)(\.[^/]|__MACOSX/)")  # made by Jupyter and macOS
 
 
@@ -40,7 +42,7 @@ def collect(folder: Path, sources: dict[str, nbformat.NotebookNode], scratch: Pa
     entries = defaultdict(list)
     for path in sorted(p for p in folder.iterdir() if not p.name.startswith(".")):
         stem = ENDING.sub("", path.name) if path.is_file() else path.name
-        student = re.sub(r"[^\w.-]+", "_", stem).strip("._") or "nameless"
+        student = re.sub(r"[^\w.-]+", "_", stem).strip("._")[:LONGEST_NAME] or "nameless"
         entries[student.casefold()].append((student, path))
     found = []
     for same in entries.values():
@@ -80,7 +82,9 @@ def _of_student(student: str, path: Path, sources: dict, scratch: Path) -> list[
             reason = str(error).replace(str(path), path.name).partition(": ")[0]
             return [Submission(student, reason=plain(reason))]
         notes, path = [plain(f"left out of the archive: {problem.reason}") for problem in problems], unpacked
-    files = [path] if path.is_file() else [f for f in sorted(path.rglob("*.ipynb")) if not f.is_symlink()]
+    files = (
+        [path] if path.is_file() else [f for f in sorted(path.rglob("*.ipynb")) if f.is_file() and not f.is_symlink()]
+    )
     files = [f for f in files if not COPY.search(f.relative_to(path).as_posix())]
     if not files:
         return [Submission(student, reason="no notebook (.ipynb) was handed in", notes=notes)]
@@ -142,14 +146,14 @@ def assemble(handed_in, source) -> tuple[nbformat.NotebookNode, list[str]]:
             new = nbformat.from_dict(ours[name])
             if new.metadata.nbgrader.solution:
                 new.source = str(theirs.source)
-                if new.cell_type == "markdown" and theirs.get("attachments"):
-                    new.attachments = theirs.attachments
+                _attach(new, theirs)
         else:
             if name:
                 problem = "is there more than once; the first counts" if name in ours else "is not of this assignment"
                 notes.append(f"cell id {plain(name, 40)} {problem}")
             make = nbformat.v4.new_code_cell if theirs.cell_type == "code" else nbformat.v4.new_markdown_cell
             new = make(str(theirs.source))
+            _attach(new, theirs)
         if new.cell_type == "code":
             new.outputs, new.execution_count = [], None
         cells.append(new)
@@ -161,12 +165,26 @@ def assemble(handed_in, source) -> tuple[nbformat.NotebookNode, list[str]]:
         if meta.grade or not meta.solution:
             before = order[: order.index(name)]
             index = max((k + 1 for k, cell in enumerate(cells) if grade_id(cell) in before), default=0)
-            cells.insert(index, nbformat.from_dict(ours[name]))
+            back = nbformat.from_dict(ours[name])
+            if meta.solution:  # a changed text, so that a person looks at it
+                back.source += "\n\n(This cell was missing. The answer may stand in a cell beside it.)"
+            cells.insert(index, back)
         if meta.grade or meta.solution:
             notes.append(f"cell {name} was missing" + (" and was put back" if meta.grade else ""))
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": source.metadata.get("kernelspec", {})})
     notebook.cells = [nbformat.from_dict(cell | {"id": f"cell-{k}"}) for k, cell in enumerate(cells)]
     return notebook, notes
+
+
+def _attach(new, theirs) -> None:
+    """Give a Markdown cell the pictures that were pasted into it; a picture that is missing is named in its place."""
+    if new.cell_type == "markdown":
+        pasted = theirs.get("attachments")
+        pasted = pasted if isinstance(pasted, dict) else {}
+        new.attachments = {name: data for name, data in pasted.items() if isinstance(data, dict) and data}
+        new.source = ATTACHMENT.sub(
+            lambda found: found[0] if found[1] in new.attachments else f"missing:{found[1]}", new.source
+        )
 
 
 def grade_id(cell) -> str | None:
