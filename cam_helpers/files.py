@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and the course's data package, which commands look for."""
+"""Files that are there whole or not at all, and the packages of pictures, which commands look for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
-__all__ = ["drawn_world", "replacing"]
+__all__ = ["picture_package", "replacing"]
 
 
 @contextlib.contextmanager
@@ -38,15 +38,15 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
         raise
 
 
-def drawn_world() -> ModuleType:
-    """The package of drawn pictures, for commands that take a task's name; nothing else here needs it.
+def picture_package(name: str) -> ModuleType:
+    """`drawn_world` or `photo_sets`, for commands that take the name of a set; nothing else here needs them.
 
     Raises ModuleNotFoundError, with what to do, where it is not installed.
     """
     try:
-        return import_module("drawn_world")
+        return import_module(name)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "the package drawn_world is not installed: run `make lab` in the course's folder, or `pip install -e .`",
-            name="drawn_world",
+            f"the package {name} is not installed: run `make lab` in the course's folder, or `pip install -e .`",
+            name=name,
         ) from error

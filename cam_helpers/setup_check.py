@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from . import devices
-from .files import drawn_world
+from .files import picture_package
 
 __all__ = ["Finding", "Report", "report"]
 
@@ -98,7 +98,7 @@ def _device() -> Finding:
 def _data() -> Finding:
     """Are the drawn pictures' recipes there?"""
     try:
-        world = drawn_world()
+        world = picture_package("drawn_world")
         return Finding("drawn world", f"{len(world.TASKS)} tasks", True)
     except ModuleNotFoundError as error:
         return Finding("drawn world", "not installed", False, str(error))
@@ -109,7 +109,7 @@ def _data() -> Finding:
 def _results() -> tuple[Finding, ...]:
     """Try to write: permissions, full disks and read-only mounts all show here."""
     try:
-        world = drawn_world()
+        world = picture_package("drawn_world")
     except ModuleNotFoundError:
         return ()
     folder = world.cache_folder()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cam_helpers import datasets
+import photo_sets
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">
 <!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;">]><annotation><object><name>&c;</name></object></annotation>"""
@@ -130,7 +130,7 @@ def class_folders(root, classes=("cat", "dog"), count=3):
 
 def opened(root, name="imagefolder", **options):
     """Open, use every part of every entry, and give the problems as {file: [(reason, action), …]}."""
-    ds = datasets.open(name, root, **options)
+    ds = photo_sets.open(name, root, **options)
     for i in range(len(ds)):
         image, _ = ds[i]
         boxes = torch.zeros(0, 4) if ds.boxes is None else ds.boxes[i]

@@ -15,10 +15,10 @@ from tiny_networks import Counted, blobs, tiny_network
 from torchvision import models
 from torchvision.transforms.v2 import functional as F
 
+from cam_explorer import ForwardedPicture, Settings, Source, describe, identity, render
+from cam_explorer.render import draw
+from cam_explorer.settings import CHOICES
 from cam_helpers import Cams, pictures
-from cam_helpers.explorer import ForwardedPicture, Settings, Source, describe, identity, render
-from cam_helpers.explorer.render import draw
-from cam_helpers.explorer.settings import CHOICES
 
 SIDE = 120
 

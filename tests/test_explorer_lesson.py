@@ -9,8 +9,8 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 
 DRIVE = """
 import ipywidgets
-from cam_helpers.explorer.base import ExplorerWidget
-from cam_helpers.explorer.widgets import Buttons
+from cam_explorer.base import ExplorerWidget
+from cam_explorer.widgets import Buttons
 
 def inside(widget):
     yield widget

@@ -18,12 +18,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from tiny_networks import Counted, Tiny, blobs, tiny_network
 
+import cam_explorer
 import drawn_world
-from cam_helpers import NotCamCompatible, explorer
-from cam_helpers.explorer import Explorer, Settings, Source, read_out, render
-from cam_helpers.explorer.render import percent
-from cam_helpers.explorer.settings import CHOICES
-from cam_helpers.explorer.widgets import ClassBox, Debounced
+from cam_explorer import Explorer, Settings, Source, read_out, render
+from cam_explorer.render import percent
+from cam_explorer.settings import CHOICES
+from cam_explorer.widgets import ClassBox, Debounced
+from cam_helpers import NotCamCompatible
 from cam_helpers.images import PictureError
 from cam_helpers.maps import resize
 
@@ -129,7 +130,7 @@ def test_every_control_goes_to_both_ends_without_a_complaint(app, caplog):
 
 
 def test_every_control_has_a_visible_label_and_the_picture_a_name(app, tmp_path):
-    others = [explorer.Why(app.source), explorer.Classes(app.source), explorer.Film(app.source, blobs(2))]
+    others = [cam_explorer.Why(app.source), cam_explorer.Classes(app.source), cam_explorer.Film(app.source, blobs(2))]
     for widget in [w for a in (app, *others) for w in everything(a)]:
         if isinstance(widget, widgets.Image):
             assert widget.tooltip and widget.get_state()["description"] == ""  # the front end needs both
@@ -157,7 +158,7 @@ def test_one_forward_pass_and_the_gallery_costs_none():
 
 def test_a_thousand_classes_are_searched_and_only_the_one_shown_is_built_at_full_size(monkeypatch):
     built = []
-    drawing = sys.modules["cam_helpers.explorer.render"]
+    drawing = sys.modules["cam_explorer.render"]
     monkeypatch.setattr(drawing, "resize", lambda m, size: built.append(m.shape) or resize(m, size))
     names = [f"class {i}" for i in range(1000)]
     app = Explorer(Source(tiny_network(1000), names, blobs(1), side=64, show=64), Settings(scale="shared"))
@@ -304,7 +305,7 @@ def test_what_is_pending_can_be_done_now():
 
 def test_an_error_inside_is_read_in_the_widget_and_in_the_log(app, monkeypatch, caplog):
     before, settings = app.image.value, app.settings
-    monkeypatch.setattr("cam_helpers.explorer.single.draw", lambda *_: 1 // 0)
+    monkeypatch.setattr("cam_explorer.single.draw", lambda *_: 1 // 0)
     with caplog.at_level(logging.ERROR):
         app.set(style="dim")
     assert "ZeroDivisionError" in app.message.value and app.image.value == before
@@ -318,7 +319,7 @@ def test_an_error_inside_is_read_in_the_widget_and_in_the_log(app, monkeypatch, 
 
 def test_classes_pictures_and_networks_side_by_side():
     source = room()
-    two = explorer.Classes(source, ["cat", 4])
+    two = cam_explorer.Classes(source, ["cat", 4])
     assert (
         two.text.value.count("strongest at the") + two.text.value.count("no evidence") == 2 and two.message.value == ""
     )
@@ -329,24 +330,24 @@ def test_classes_pictures_and_networks_side_by_side():
     assert "One colour scale for all." in two.text.value
     two.boxes[2].value = "nobody"
     assert "no class has" in two.message.value
-    five = explorer.Classes(source)
+    five = cam_explorer.Classes(source)
     assert five.text.value.count("%: ") == 5 and Image.open(io.BytesIO(five.image.value)).height > 2 * 64
 
-    many = explorer.Pictures(source, "dog")
+    many = cam_explorer.Pictures(source, "dog")
     assert "dog in 2 pictures, highest score first:\npicture" in many.text.value
     scores = [picture.cams.logits[0, 4].item() for _, _, picture in many.panels()]
     assert scores == sorted(scores, reverse=True)
 
-    nets = explorer.Networks({"a": source, "b": room(network=tiny_network(seed=7))})
+    nets = cam_explorer.Networks({"a": source, "b": room(network=tiny_network(seed=7))})
     assert [caption.split(":")[0] for caption, _, _ in nets.panels()] == ["a", "b"] and nets.message.value == ""
     other = Source(tiny_network(2), ["cat", "dog"], blobs(2), side=64, show=64)
-    lacking = explorer.Networks({"a": source, "b": other}, Settings(label=3))
+    lacking = cam_explorer.Networks({"a": source, "b": other}, Settings(label=3))
     assert "b has no class called &#x27;tiger cat&#x27;" in lacking.message.value
 
 
 def test_the_units_add_up_to_the_score_and_can_be_switched_off():
     source = room()
-    app = explorer.Why(source)
+    app = cam_explorer.Why(source)
     picture, label = source.forward(), source.forward().top()[0][0]
     cams = picture.cams
     shares = cams.weight[label] * cams.features.mean((2, 3))[0]
@@ -375,7 +376,7 @@ def test_the_units_add_up_to_the_score_and_can_be_switched_off():
 def test_a_clip_is_computed_once_and_shown_frame_by_frame(tmp_path):
     wrapped = Counted(tiny_network())
     clip = drawn_world.load("video", "test", n=1, size=64)
-    film = explorer.Film(room(1, wrapped), clip.images, folder=tmp_path)
+    film = cam_explorer.Film(room(1, wrapped), clip.images, folder=tmp_path)
     frames = len(clip)
     assert sum(wrapped.calls) == frames
     assert f">Frame 1 of {frames}: predicted " in film.text.value
@@ -403,10 +404,10 @@ def test_frames_from_a_gif_a_folder_and_a_list(tmp_path):
         page.save(tmp_path / "frames" / f"{i}.png")
     (tmp_path / "frames" / "notes.txt").write_text("not a frame")
     for source in (tmp_path / "a.gif", tmp_path / "frames", pages):
-        frames = explorer.read_frames(source)
+        frames = cam_explorer.read_frames(source)
         assert [int(f.float().mean((1, 2)).argmax()) for f in frames] == [0, 1, 2], source
-    assert len(explorer.read_frames(tmp_path / "a.gif", every=2)) == 2
-    assert len(explorer.read_frames(pages * 3, most=4)) == 4
+    assert len(cam_explorer.read_frames(tmp_path / "a.gif", every=2)) == 2
+    assert len(cam_explorer.read_frames(pages * 3, most=4)) == 4
 
 
 def test_films_that_cannot_be_read_are_refused_in_one_line(tmp_path, monkeypatch):
@@ -416,18 +417,18 @@ def test_films_that_cannot_be_read_are_refused_in_one_line(tmp_path, monkeypatch
     for missing in ("av", "cv2"):
         monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(PictureError, match=r"a\.mp4 cannot be read as a film.* PyAV .* GIF"):
-        explorer.read_frames(tmp_path / "a.mp4")
+        cam_explorer.read_frames(tmp_path / "a.mp4")
     with pytest.raises(PictureError, match="has no frames"):
-        explorer.read_frames(tmp_path / "empty")
+        cam_explorer.read_frames(tmp_path / "empty")
     with pytest.raises(PictureError):
-        explorer.read_frames(tmp_path / "a.gif")
+        cam_explorer.read_frames(tmp_path / "a.gif")
     with pytest.raises(FileNotFoundError):
-        explorer.read_frames(tmp_path / "none.mp4")
+        cam_explorer.read_frames(tmp_path / "none.mp4")
 
 
 def test_a_real_film(test_data):
     pytest.importorskip("cv2")
-    frames = explorer.read_frames(test_data / "video" / "car-detection.mp4", every=10, most=3)
+    frames = cam_explorer.read_frames(test_data / "video" / "car-detection.mp4", every=10, most=3)
     assert len(frames) == 3 and frames[0].shape[0] == 3 and frames[0].dtype == torch.uint8
     assert (frames[0] != frames[2]).any()
 
@@ -448,7 +449,7 @@ def test_the_read_out_names_scene_kind_and_attributes():
     expected = [f"{name} ({percent(p)})" for name, p in zip(["always", "half open"], chances, strict=True) if p >= 0.5]
     assert sorted(found.removeprefix("Attributes: ").removesuffix(".").split(", ")) == sorted(expected)
     assert found.startswith("Attributes: always (")
-    widget = explorer.Reader(source, indoor, probe, attributes)
+    widget = cam_explorer.Reader(source, indoor, probe, attributes)
     assert kind in widget.text.value and "Informative region of " in widget.text.value
     with pytest.raises(ValueError, match=r"each of 5 classes, got 2"):
         read_out(picture, [True, False], probe, attributes)

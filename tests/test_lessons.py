@@ -61,7 +61,7 @@ def test_solutions_are_right_widgets_bear_their_ends_and_nothing_is_needed(path,
     assert all("✓ Right." in line for line in feedback), feedback
     assert not errors(done)
     moved = int(texts(done.cells[-1:])[0].split()[-1])
-    assert moved or "explorer.sliders(" not in "".join(cell.source for cell in code_cells(read(path)))
+    assert moved or "cam_explorer.sliders(" not in "".join(cell.source for cell in code_cells(read(path)))
 
     pairs = zip(code_cells(read(path)), code_cells(done), strict=False)  # the sliders' cell comes after all
     fixed = [(texts([before]), texts([now])) for before, now in pairs if "# NBVAL_CHECK_OUTPUT" in now.source]

@@ -16,7 +16,8 @@ from scipy.stats import spearmanr
 from tiny_networks import Tiny
 
 import drawn_world
-from cam_helpers import CamModel, datasets
+import photo_sets
+from cam_helpers import CamModel
 from cam_helpers.maps import resize
 from cam_helpers.probes import LinearProbe
 from cam_helpers.statistics import MEASURES, Annotated, SceneStatistics, rank_correlation, scene_statistics, spearman
@@ -254,7 +255,7 @@ def test_a_probe_on_a_trunk_and_some_of_the_scenes():
 
 
 def test_ade20k_in_the_same_form(tmp_path):
-    data = datasets.open("ade20k_scenes", ade_tree(tmp_path), "training", size=(30, 40))
+    data = photo_sets.open("ade20k_scenes", ade_tree(tmp_path), "training", size=(30, 40))
     found = scene_statistics(floats(scene_network(2)), data, replicates=2)
     assert found.object_names[0] == "thing 1, alias 1" and found.count == 3
     assert found.frequency.loc["dining room", "thing 1, alias 1"] == 0.5  # of pictures 1 and 3, the first
@@ -266,7 +267,7 @@ def test_ade20k_in_the_same_form(tmp_path):
     picture = next((tmp_path / "ADEChallengeData2016" / "images" / "training").iterdir())
     put(picture, picture_bytes(20, 30))
     with pytest.warns(UserWarning, match="1 problem"), pytest.raises(ValueError, match="size=224"):
-        Annotated(datasets.open("ade20k_scenes", tmp_path, "training"))
+        Annotated(photo_sets.open("ade20k_scenes", tmp_path, "training"))
 
 
 def test_parts_are_a_second_layer():

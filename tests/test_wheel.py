@@ -1,4 +1,4 @@
-"""The wheel carries both packages with their data: lessons run from it in an empty folder, without a clone."""
+"""The wheel carries the course's packages with their data: lessons run from it in an empty folder, without a clone."""
 
 import os
 import shutil
@@ -9,7 +9,15 @@ import sysconfig
 import pytest
 from conftest import ROOT
 
-PARTS = ("pyproject.toml", "README.md", "LICENSE", "cam_helpers", "data/drawn_world")
+PARTS = (
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "cam_helpers",
+    "data/drawn_world",
+    "data/photo_sets",
+    "notebooks/cam_explorer",
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +51,8 @@ def environment(folder, **more) -> dict:
 def test_the_packages_come_from_the_wheel_with_their_data(installed):
     python, folder = installed
     code = (
-        "import drawn_world, cam_helpers\nfrom cam_helpers import networks\n"
-        "print(drawn_world.__file__, cam_helpers.__file__)\n"
+        "import cam_explorer, cam_helpers, drawn_world, photo_sets\nfrom cam_helpers import networks\n"
+        "print(drawn_world.__file__, cam_helpers.__file__, photo_sets.__file__, cam_explorer.__file__)\n"
         "print(len(drawn_world.TASKS), len(networks.load_checkpoint('objects-gap')[1]['classes']))\n"
         "print(drawn_world.cache_folder())"
     )

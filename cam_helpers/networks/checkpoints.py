@@ -10,7 +10,7 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from ..files import drawn_world, replacing
+from ..files import picture_package, replacing
 from .gap import gap_network
 
 __all__ = ["CheckpointError", "card_text", "load_checkpoint", "save_checkpoint", "stored_weights"]
@@ -98,7 +98,7 @@ def _missing(card: dict) -> list[str]:
 def _find(name_or_path: str | os.PathLike) -> Path:
     if Path(name_or_path).is_file():
         return Path(name_or_path)
-    shipped = {path.stem: path for path in drawn_world().checkpoint_folder().glob("*.safetensors")}
+    shipped = {path.stem: path for path in picture_package("drawn_world").checkpoint_folder().glob("*.safetensors")}
     if str(name_or_path) not in shipped:
         names = ", ".join(sorted(shipped)) or "none yet: run `make checkpoints`"
         raise CheckpointError(f"there is no file or checkpoint {str(name_or_path)!r}; there are: {names}")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .. import datasets
 from ..devices import processes
-from ..files import drawn_world
+from ..files import picture_package
 from ..networks import load_checkpoint
 from . import SceneStatistics, scene_statistics
 
@@ -21,13 +20,14 @@ def main(arguments: list[str] | None = None) -> SceneStatistics:
     parser.add_argument("--csv", type=Path, help="write the table here")
     given = parser.parse_args(arguments)
     network, card = load_checkpoint(given.checkpoint)
-    world = drawn_world()
+    world = picture_package("drawn_world")
     state, side = processes(), card["size"]
     with state.main_process_first():  # the first draws, the others find the pictures in the cache
         if given.data in world.TASKS:
             data = world.load(given.data, given.split or "test", n=given.n, size=side)
         else:
-            data = datasets.open("ade20k_scenes", given.data, given.split, n=given.n, size=side)
+            photo_sets = picture_package("photo_sets")
+            data = photo_sets.open("ade20k_scenes", given.data, given.split, n=given.n, size=side)
     found = scene_statistics(network.to(state.device), data, card["classes"])
     if state.is_main_process:
         print(f"{found.count} pictures, processes: {state.num_processes}")

@@ -22,7 +22,7 @@ class Annotated(Dataset):
     objects; with parts=True there is a second layer, the parts, whose names begin with "part: ".
 
     Args:
-        data: `drawn_world.load(…)`, or `datasets.open("ade20k_scenes", …, size=…)`; one label a picture
+        data: `drawn_world.load(…)`, or `photo_sets.open("ade20k_scenes", …, size=…)`; one label a picture
         scenes: the classes wanted, in the order of their numbers (None: the data's); other pictures are left out
         parts: add the layer of the parts, which drawn pictures have
 

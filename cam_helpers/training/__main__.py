@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ..devices import processes
-from ..files import drawn_world
+from ..files import picture_package
 from ..networks import gap_network, save_checkpoint, stored_weights
 from .loop import evaluate, fit
 from .recipe import PRESETS, Recipe
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> dict:
 
 
 def _split(recipe: Recipe, split: str):
-    return drawn_world().load(recipe.task, split, n=recipe.n, size=recipe.size, seed=recipe.data_seed)
+    return picture_package("drawn_world").load(recipe.task, split, n=recipe.n, size=recipe.size, seed=recipe.data_seed)
 
 
 def recipe_of(given: argparse.Namespace) -> Recipe:

@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 class WorldDataset(Dataset):
     """Drawn pictures with everything that is known about them. `data[i]` is `(image, label)`, both tensors.
 
-    The item and the first seven attributes are those of real sets, too: what takes `datasets.open(…, size=…)` of
+    The item and the first seven attributes are those of real sets, too: what takes `photo_sets.open(…, size=…)` of
     cam_helpers takes this, and the other way round (there images and masks are read when asked for, and boxes, masks
     and objects are None where a set has none).
 

@@ -47,7 +47,7 @@ def regraded(path, *cells: str) -> set[str]:
     return {name for name in NAMES if before[name] != after[name]}
 
 
-@pytest.mark.parametrize("path", ["cam_helpers/explorer/__init__.py", "cam_helpers/units/__init__.py"])
+@pytest.mark.parametrize("path", ["cam_explorer/__init__.py", "cam_helpers/units/__init__.py"])
 def test_what_no_cell_imports_has_nothing_graded_again(packages, path):
     assert regraded(packages / path) == set()
 
@@ -73,22 +73,22 @@ def test_training_is_not_part_of_an_assignment_that_never_trains(packages):
 @pytest.mark.parametrize(
     "cell",
     [
-        "from cam_helpers import explorer",
-        "%matplotlib inline\nimport cam_helpers.explorer as e",
-        "def f():\n    from cam_helpers import (  # later\n        explorer,\n    )",
+        "from cam_explorer import Settings",
+        "%matplotlib inline\nimport cam_explorer as e",
+        "def f():\n    from cam_explorer import (  # later\n        Explorer,\n    )",
     ],
 )
 def test_what_a_student_imports_counts_for_that_student(packages, cell):
-    assert regraded(packages / "cam_helpers/explorer/__init__.py", "x = (", cell) == NAMES
+    assert regraded(packages / "cam_explorer/__init__.py", "x = (", cell) == NAMES
 
 
 def test_an_added_import_is_followed(packages):
     boxes = packages / "cam_helpers" / "boxes.py"
-    explorer = packages / "cam_helpers" / "explorer" / "__init__.py"
+    units = packages / "cam_helpers" / "units" / "__init__.py"
     old = boxes.read_bytes()
-    assert explorer not in fingerprint.imported_files("import cam_helpers.boxes")
-    boxes.write_bytes(old + b"\nfrom . import explorer\n")
-    assert explorer in fingerprint.imported_files("import cam_helpers.boxes")
+    assert units not in fingerprint.imported_files("import cam_helpers.boxes")
+    boxes.write_bytes(old + b"\nfrom . import units\n")
+    assert units in fingerprint.imported_files("import cam_helpers.boxes")
     boxes.write_bytes(old)
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from torch.nn import functional as F
 from torchvision import models
 
-from cam_helpers.explorer import Explorer, Source
+from cam_explorer import Explorer, Source
 
 LIMIT = 1.0  # of the time that one 512×512 PNG takes with Pillow's own settings
 

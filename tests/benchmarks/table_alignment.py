@@ -15,7 +15,8 @@ import torch
 from torchvision.transforms import v2
 
 import drawn_world
-from cam_helpers import CamModel, datasets, networks, scores
+import photo_sets
+from cam_helpers import CamModel, networks, scores
 
 STRIDES = {"mobilenet_v2": (32, 16, 8), "squeezenet1_1": (16, 8)}
 
@@ -59,7 +60,7 @@ def main(n: int | None = None) -> None:
     if not (folder / "boxes.csv").is_file():
         print("No ILSVRC pictures: CAM_TEST_DATA names no folder that holds imagenet_val260.")
         return
-    photos = datasets.open("ilsvrc_csv", folder, check=False, n=n)
+    photos = photo_sets.open("ilsvrc_csv", folder, check=False, n=n)
     pictures, truth = torch.stack(list(photos.images)), list(photos.boxes)
     for name, strides in STRIDES.items():
         network, weights = networks.pretrained(name)

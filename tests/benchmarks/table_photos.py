@@ -19,7 +19,8 @@ from torch.nn.functional import interpolate
 from torchcam.methods import CAM
 from torchvision.transforms import v2
 
-from cam_helpers import CamModel, boxes_from_maps, datasets, networks, saliency, scores
+import photo_sets
+from cam_helpers import CamModel, boxes_from_maps, networks, saliency, scores
 
 THRESHOLDS = 50  # of the maximum, for MaxBoxAcc
 HEADS = {"mobilenet_v2": "classifier.1", "squeezenet1_1": "classifier.1"}
@@ -71,7 +72,7 @@ def main(n: int | None = None) -> None:
     if not (folder / "boxes.csv").is_file():
         print("No ILSVRC pictures: CAM_TEST_DATA names no folder that holds imagenet_val260.")
         return
-    photos = datasets.open("ilsvrc_csv", folder, check=False, n=n)
+    photos = photo_sets.open("ilsvrc_csv", folder, check=False, n=n)
     pictures, truth = photos.images[:], photos.boxes
     size = tuple(pictures.shape[2:])
     fixed = judge(scores.centred_box(len(photos), size), truth)

@@ -17,8 +17,10 @@ ROOT = ASSIGNMENTS.parents[1]
 PACKAGES = {
     "cam_helpers": ROOT / "cam_helpers",
     "drawn_world": ROOT / "data" / "drawn_world",
-}  # students' code sees both
-PYTHONPATH = os.pathsep.join(str(package.parent) for package in PACKAGES.values())
+    "photo_sets": ROOT / "data" / "photo_sets",
+    "cam_explorer": ROOT / "notebooks" / "cam_explorer",
+}  # students' code sees them all
+PYTHONPATH = os.pathsep.join(dict.fromkeys(str(package.parent) for package in PACKAGES.values()))
 COMPUTED = {"__pycache__", "cache"}  # folders
 HIDDEN = re.compile(r"^[^\n]*BEGIN HIDDEN TESTS.*?END HIDDEN TESTS[^\n]*\n?", flags=re.S | re.M)
 SEED = re.compile(r"""int\(\s*os\.(?:environ\.get|getenv)\(\s*["'](CAM_\w+_SEED)["']\s*,\s*["']?(\d+)["']?\s*\)\s*\)""")

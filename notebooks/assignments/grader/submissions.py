@@ -72,7 +72,7 @@ def _of_student(student: str, path: Path, sources: dict, scratch: Path) -> list[
     if path.is_file() and path.suffix.lower() != ".ipynb":
         if not ENDING.search(path.name):
             return [Submission(student, reason=f"{plain(path.name)} is neither an archive nor a notebook")]
-        from cam_helpers.datasets.archives import unpack  # imports torch
+        from photo_sets.archives import unpack  # imports torch
 
         unpacked = scratch / student
         shutil.rmtree(unpacked, ignore_errors=True)

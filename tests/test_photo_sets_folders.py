@@ -8,7 +8,7 @@ from dataset_trees import opened, picture_bytes, put, voc_xml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cam_helpers import datasets
+import photo_sets
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*problem:UserWarning")
 SPLITS = ("train", "val", "test")
@@ -37,7 +37,7 @@ def classes_of(ds):
 )
 def test_wrappers_are_passed_over(tmp_path, files, classes):
     tree(tmp_path, *files)
-    ds = datasets.open("imagefolder", tmp_path)
+    ds = photo_sets.open("imagefolder", tmp_path)
     assert classes_of(ds) == classes and not ds.problems
 
 
@@ -54,10 +54,10 @@ def test_splits_by_their_common_names(tmp_path, names, inner):
                 put(tmp_path / name / "annotations" / f"{k}{n}.xml", voc_xml((("dog", "cat")[n % 2], 1, 1, 9, 9)))
     if inner != "images/cat/":
         for k, split in enumerate(SPLITS):
-            ds = datasets.open("imagefolder", tmp_path, split)
+            ds = photo_sets.open("imagefolder", tmp_path, split)
             assert len(ds) == k + 1 and not [p for p in ds.problems if "empty" not in p.action]
             assert ds.classes == (["cat"] if "cat" in inner else ["cat", "dog"])
-    assert len(datasets.open("imagefolder", tmp_path)) == 6
+    assert len(photo_sets.open("imagefolder", tmp_path)) == 6
 
 
 def test_what_lies_beside_the_splits_is_listed(tmp_path):
@@ -149,12 +149,12 @@ def test_every_file_is_accounted_for(tmp_path_factory, paths):
             data = "x" if "notes" in path or "bad" in path else picture_bytes(kind="PNG" if "png" in path else "JPEG")
         put(root / path, data)
     if not any(path.split("/")[-1] in ("1.jpg", "2.JPG", "3.png", "4") for path in paths):
-        with pytest.raises(datasets.MissingData):
-            datasets.open("imagefolder", root)
+        with pytest.raises(photo_sets.MissingData):
+            photo_sets.open("imagefolder", root)
         return
     try:
-        ds = datasets.open("imagefolder", root)
-    except datasets.MissingData:  # the only picture is a spare one in a folder of annotations, or has no class
+        ds = photo_sets.open("imagefolder", root)
+    except photo_sets.MissingData:  # the only picture is a spare one in a folder of annotations, or has no class
         return
     used = [os.path.relpath(path, root) for path in ds.paths]
     used += [paths[int(box[0])] for boxes in ds.boxes or [] for box in boxes]

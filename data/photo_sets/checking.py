@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ..images import MAX_PIXELS, PictureError, read_picture
+from cam_helpers.images import MAX_PIXELS, PictureError, read_picture
 
 ROTATED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 

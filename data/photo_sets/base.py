@@ -16,7 +16,8 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 from tqdm.contrib.concurrent import thread_map
 
-from ..images import PictureError, read_picture
+from cam_helpers.images import PictureError, read_picture
+
 from .annotations import Annotation, AnnotationError, fit_boxes, read_voc_xml, scale_boxes
 from .checking import MissingData, Problem, Problems, inspect_picture, printable, read_label_map
 
@@ -107,7 +108,7 @@ class RealDataset(Dataset):
     boxes = masks = objects = object_names = ignore = None
 
     def __init__(self, listing: Listing, n: int | None = None, size: tuple[int, int] | None = None, check: bool = True):
-        """Look at every picture once, leave out and list what cannot be used; n, size, check: see `datasets.open`."""
+        """Look at every picture once, leave out and list what cannot be used; n, size, check: see `photo_sets.open`."""
         self.name, self.split, self.problems = listing.name, listing.split, listing.problems
         self.classes = [printable(name) for name in listing.classes]
         records = fixed_sample(listing.records, n)

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from .. import drawing
-from ..images import read_picture
-from ..maps import CamModel, Cams, class_activation_maps
+from cam_helpers import drawing
+from cam_helpers.images import read_picture
+from cam_helpers.maps import CamModel, Cams, class_activation_maps
+
 from .settings import Settings
 
 __all__ = ["ForwardedPicture", "Source", "largest", "shrunk", "unique"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cam_helpers import datasets
+import photo_sets
 
 FOLDER = os.environ.get("CAM_TEST_DATA")
 ROOT = Path(FOLDER or "unset")
@@ -22,18 +22,18 @@ def need(name):
 
 
 def test_raccoons():
-    ds = datasets.open("imagefolder", need("raccoon"))
+    ds = photo_sets.open("imagefolder", need("raccoon"))
     assert len(ds) == 200 and sum(map(len, ds.boxes)) == 217 and ds.classes == ["raccoon"] and not ds.problems
     for i in range(0, 200, 20):
         height, width = ds[i][0].shape[1:]
         assert (ds.boxes[i][:, :2] >= 0).all() and (ds.boxes[i][:, 2:] <= torch.tensor([width, height])).all()
-    parts = [datasets.open("imagefolder", need("raccoon"), s) for s in ("train", "val", "test")]
+    parts = [photo_sets.open("imagefolder", need("raccoon"), s) for s in ("train", "val", "test")]
     assert [len(p) for p in parts] == [120, 40, 40]
 
 
 def test_imagenet_pictures():
     root = need("imagenet_val260")
-    ds = datasets.open("ilsvrc_csv", root)
+    ds = photo_sets.open("ilsvrc_csv", root)
     assert len(ds) == 260 and sum(map(len, ds.boxes)) == 398 and not ds.problems
     assert set(ds.sizes) == {(227, 227)}
     with open(root / "boxes.csv", newline="") as file:

@@ -13,7 +13,8 @@ import ipywidgets
 from PIL import Image
 from traitlets import TraitError
 
-from ..files import replacing
+from cam_helpers.files import replacing
+
 from .render import png
 from .settings import CHOICES, Settings
 from .source import ForwardedPicture, Source
@@ -21,7 +22,7 @@ from .widgets import ClassBox, Debounced, Message, NamedImage, sliders
 
 __all__ = ["ROW_WRAP", "ExplorerWidget"]
 
-log = logging.getLogger("cam_helpers.explorer")
+log = logging.getLogger("cam_explorer")
 ROW_WRAP = {"flex_flow": "row wrap"}
 
 

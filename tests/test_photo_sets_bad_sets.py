@@ -16,7 +16,7 @@ from dataset_trees import (
     voc_xml,
 )
 
-from cam_helpers import datasets
+import photo_sets
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*problem:UserWarning")
 
@@ -98,4 +98,4 @@ def test_bad_csv(tmp_path):
     assert len(found["boxes.csv"]) == 6 and set(found) == {"boxes.csv", "images/a.jpg", "images/b.jpg", "images/c.jpg"}
     put(table, "picture,x\n")
     with pytest.raises(ValueError, match="no column image"):
-        datasets.open("ilsvrc_csv", tmp_path)
+        photo_sets.open("ilsvrc_csv", tmp_path)

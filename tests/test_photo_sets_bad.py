@@ -15,9 +15,9 @@ from dataset_trees import (
 )
 from PIL import Image
 
-from cam_helpers import datasets
-from cam_helpers.datasets.checking import inspect_picture
+import photo_sets
 from cam_helpers.images import PictureError
+from photo_sets.checking import inspect_picture
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*problem:UserWarning")
 
@@ -67,7 +67,7 @@ def test_without_the_check_a_cut_off_picture_raises_when_it_is_used(tmp_path):
     class_folders(tmp_path, ("cat",), 1)
     whole = picture_bytes(400, 300)
     put(tmp_path / "cat" / "z.jpg", whole[: len(whole) // 2])
-    ds = datasets.open("imagefolder", tmp_path, check=False)
+    ds = photo_sets.open("imagefolder", tmp_path, check=False)
     assert len(ds) == 2 and ds.sizes[1] == (300, 400)
     with pytest.raises(PictureError, match=r"z\.jpg.*cut off"):
         ds[1]
@@ -232,17 +232,17 @@ def test_empty_classes_keep_their_number(tmp_path):
 
 
 def test_nothing_usable_is_an_error_with_the_reasons(tmp_path):
-    with pytest.raises(datasets.MissingData, match="no picture file at all"):
-        datasets.open("imagefolder", tmp_path)
+    with pytest.raises(photo_sets.MissingData, match="no picture file at all"):
+        photo_sets.open("imagefolder", tmp_path)
     put(tmp_path / "cat" / "a.jpg", b"x")
-    with pytest.raises(datasets.MissingData, match=r"cat/a\.jpg: it is not a picture"):
-        datasets.open("imagefolder", tmp_path)
+    with pytest.raises(photo_sets.MissingData, match=r"cat/a\.jpg: it is not a picture"):
+        photo_sets.open("imagefolder", tmp_path)
 
 
 def test_the_reader_is_told_once(tmp_path):
     class_folders(tmp_path, ("cat",), 1)
     put(tmp_path / "cat" / "bad.jpg", b"x")
     with pytest.warns(UserWarning) as caught:
-        ds = datasets.open("imagefolder", tmp_path)
+        ds = photo_sets.open("imagefolder", tmp_path)
     assert len(caught) == 1 and "1 problem, see .report()" in str(caught[0].message)
     assert list(ds.report().columns) == ["file", "reason", "action"] and "bad.jpg" in ds._repr_html_()

@@ -13,9 +13,10 @@ from scipy import ndimage
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from .. import drawing
-from ..boxes import boxes_from_maps, region_above
-from ..maps import resize
+from cam_helpers import drawing
+from cam_helpers.boxes import boxes_from_maps, region_above
+from cam_helpers.maps import resize
+
 from .settings import Settings
 from .source import ForwardedPicture, largest
 

@@ -1,6 +1,6 @@
 """Real pictures, opened in the same form as the drawn ones.
 
-data = datasets.open("pets", "~/data", "test", size=224, download=True)
+data = photo_sets.open("pets", "~/data", "test", size=224, download=True)
 image, label = data[0]       # uint8 (3, 224, 224), and the class
 data                         # how many pictures, and everything that was wrong with the files
 """

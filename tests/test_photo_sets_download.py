@@ -13,18 +13,18 @@ import pytest
 import torchvision
 from dataset_trees import ade_tree, imagenette_tree, pets_tree, voc_tree
 
-from cam_helpers import datasets
+import photo_sets
 
 
-@pytest.mark.parametrize("name", list(datasets.FORMATS))
+@pytest.mark.parametrize("name", list(photo_sets.FORMATS))
 def test_missing_data_say_at_once_where_to_get_them(name, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("nobody asked for the network")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     started = time.perf_counter()
-    with pytest.raises(datasets.MissingData) as caught:
-        datasets.open(name, tmp_path / "nothing")
+    with pytest.raises(photo_sets.MissingData) as caught:
+        photo_sets.open(name, tmp_path / "nothing")
     assert time.perf_counter() - started < 2
     words = str(caught.value)
     assert "nothing" in words
@@ -40,15 +40,15 @@ def test_a_failed_download_says_how_to_do_it_by_hand(name, tmp_path, monkeypatch
     monkeypatch.setattr(socket, "getaddrinfo", unplugged)
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
-    with pytest.raises(datasets.MissingData, match=r"download failed.*no network.*by hand: .*http"):
-        datasets.open(name, tmp_path, download=True)
+    with pytest.raises(photo_sets.MissingData, match=r"download failed.*no network.*by hand: .*http"):
+        photo_sets.open(name, tmp_path, download=True)
     assert socket.getdefaulttimeout() is None
 
 
 def test_download_does_nothing_when_the_data_are_there(tmp_path, monkeypatch):
     voc_tree(tmp_path)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("went to the network"))
-    assert len(datasets.open("voc2007", tmp_path, "test", download=True)) == 1
+    assert len(photo_sets.open("voc2007", tmp_path, "test", download=True)) == 1
 
 
 @pytest.fixture
@@ -108,14 +108,14 @@ def test_download_unpacks_checks_and_opens(name, damaged, shop, tmp_path, monkey
         ade_tree(tmp_path / "made")
         archive = shop / "ADEChallengeData2016.zip"
         shutil.make_archive(str(archive.with_suffix("")), "zip", tmp_path / "made")
-        monkeypatch.setattr(datasets.ade20k, "URL", f"{shop.url}/{archive.name}")
+        monkeypatch.setattr(photo_sets.ade20k, "URL", f"{shop.url}/{archive.name}")
         if not damaged:
-            monkeypatch.setattr(datasets.ade20k, "SHA1", hashlib.sha1(archive.read_bytes()).hexdigest())
+            monkeypatch.setattr(photo_sets.ade20k, "SHA1", hashlib.sha1(archive.read_bytes()).hexdigest())
     if damaged:
-        with pytest.raises(datasets.MissingData, match=r"download failed.*(corrupted|damaged)"):
-            datasets.open(name, root, download=True)
+        with pytest.raises(photo_sets.MissingData, match=r"download failed.*(corrupted|damaged)"):
+            photo_sets.open(name, root, download=True)
     else:
-        ds = datasets.open(name, root, download=True)
+        ds = photo_sets.open(name, root, download=True)
         assert len(ds) > 1 and not ds.problems
         shutil.rmtree(shop)  # the second time nothing is fetched
-        assert len(datasets.open(name, root, download=True)) == len(ds)
+        assert len(photo_sets.open(name, root, download=True)) == len(ds)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from cam_helpers.datasets.annotations import from_inclusive, scale_boxes, turn_boxes
+from photo_sets.annotations import from_inclusive, scale_boxes, turn_boxes
 
 corner = st.integers(0, 60)
 side = st.integers(1, 40)

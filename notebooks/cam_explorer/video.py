@@ -17,8 +17,9 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..files import replacing
-from ..images import PictureError, read_picture
+from cam_helpers.files import replacing
+from cam_helpers.images import PictureError, read_picture
+
 from .base import ExplorerWidget
 from .render import describe, draw, percent, shared_limit
 from .settings import Settings

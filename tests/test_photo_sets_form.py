@@ -7,7 +7,8 @@ from tiny_training import network, same
 from torch.utils.data import DataLoader
 
 import drawn_world
-from cam_helpers import datasets, scores, training
+import photo_sets
+from cam_helpers import scores, training
 from cam_helpers.probes import gap_features
 from cam_helpers.statistics import Annotated
 
@@ -18,13 +19,13 @@ def annotated_folder(root):
     imagenette_tree(root)
     for path in (root / "imagenette2-320" / "train").rglob("*.JPEG"):
         put(path.with_suffix(".xml"), voc_xml((path.parent.name, 1, 1, 20, 21)))
-    return datasets.open("imagefolder", root / "imagenette2-320", "train", size=SIDE)
+    return photo_sets.open("imagefolder", root / "imagenette2-320", "train", size=SIDE)
 
 
 def tree(make, name):
     def opened(root):
         make(root)
-        return datasets.open(name, root, size=SIDE)
+        return photo_sets.open(name, root, size=SIDE)
 
     return opened
 

@@ -22,7 +22,7 @@ from dataset_trees import (
 )
 from torchvision.ops import masks_to_boxes
 
-from cam_helpers import datasets
+import photo_sets
 from cam_helpers.images import read_picture
 
 
@@ -52,22 +52,22 @@ def check_form(ds):
 def test_pets_as_torchvision_reads_them(tmp_path):
     pets_tree(tmp_path)
     for split in ("trainval", "test"):
-        ds = datasets.open("pets", tmp_path, split)
+        ds = photo_sets.open("pets", tmp_path, split)
         theirs = torchvision.datasets.OxfordIIITPet(tmp_path, split)
         check_form(ds)
         assert [os.fspath(p) for p in theirs._images] == ds.paths
         assert theirs._labels == ds.labels.tolist() and theirs.classes == ds.classes
         assert not ds.problems and ds.report().empty
     written = trimap((2, 5, 22, 25))
-    i = [os.path.basename(p) for p in datasets.open("pets", tmp_path).paths].index("Abyssinian_2.jpg")
-    ds = datasets.open("pets", tmp_path, "trainval")
+    i = [os.path.basename(p) for p in photo_sets.open("pets", tmp_path).paths].index("Abyssinian_2.jpg")
+    ds = photo_sets.open("pets", tmp_path, "trainval")
     assert np.array_equal(ds.masks[i], [written == 1]) and np.array_equal(ds.ignore[i], written == 3)
     assert ds.boxes[i].tolist() == [[2, 5, 22, 25]] and ds.objects[i].tolist() == [0]
 
 
 def test_pets_train_and_val_divide_trainval(tmp_path):
     pets_tree(tmp_path)
-    parts = {s: datasets.open("pets", tmp_path, s) for s in ("train", "val", "trainval")}
+    parts = {s: photo_sets.open("pets", tmp_path, s) for s in ("train", "val", "trainval")}
     assert sorted(parts["train"].paths + parts["val"].paths) == sorted(parts["trainval"].paths)
     assert parts["val"].labels.bincount().tolist() == [1, 1] and parts["train"].classes == parts["val"].classes
 
@@ -75,7 +75,7 @@ def test_pets_train_and_val_divide_trainval(tmp_path):
 @pytest.mark.parametrize(("size", "folder"), [("320px", "imagenette2-320"), ("full", "imagenette2")])
 def test_imagenette_as_torchvision_reads_it(tmp_path, size, folder):
     imagenette_tree(tmp_path, folder)
-    ds = datasets.open("imagenette", tmp_path, "val", variant=size)
+    ds = photo_sets.open("imagenette", tmp_path, "val", variant=size)
     theirs = torchvision.datasets.Imagenette(tmp_path, "val", size)
     check_form(ds)
     assert [(p, y) for p, y in theirs._samples] == list(zip(ds.paths, ds.labels.tolist(), strict=True))
@@ -85,17 +85,17 @@ def test_imagenette_as_torchvision_reads_it(tmp_path, size, folder):
 
 def test_the_ten_imagenette_names_are_torchvisions():
     theirs = {wnid: names[0] for wnid, names in torchvision.datasets.Imagenette._WNID_TO_CLASS.items()}
-    assert theirs == datasets.torchvision_sets.IMAGENETTE_CLASSES
+    assert theirs == photo_sets.torchvision_sets.IMAGENETTE_CLASSES
 
 
 def test_voc2007_as_torchvision_reads_it(tmp_path):
     voc_tree(tmp_path)
     for split in ("train", "val", "trainval", "test"):
-        ds = datasets.open("voc2007", tmp_path, split)
+        ds = photo_sets.open("voc2007", tmp_path, split)
         theirs = torchvision.datasets.VOCDetection(tmp_path, "2007", split)
         check_form(ds)
         assert ds.paths == theirs.images and ds.labels.shape == (len(theirs), 20)
-    ds = datasets.open("voc2007", tmp_path)
+    ds = photo_sets.open("voc2007", tmp_path)
     dog, person, car = (ds.classes.index(c) for c in ("dog", "person", "car"))
     assert ds.labels[0].nonzero().flatten().tolist() == [dog, person] and ds.labels[1].nonzero().tolist() == [[car]]
     assert ds.boxes[0].tolist() == [[2, 3, 20, 25], [9, 0, 40, 30]]
@@ -106,7 +106,7 @@ def test_voc2007_as_torchvision_reads_it(tmp_path):
 def test_ade20k_scenes(tmp_path, inside):
     base = ade_tree(tmp_path)
     root = base if inside else tmp_path
-    ds = datasets.open("ade20k_scenes", root, "training")
+    ds = photo_sets.open("ade20k_scenes", root, "training")
     check_form(ds)
     assert ds.classes == ["dining room", "street"] and ds.labels.tolist() == [0, 1, 0]
     assert ds.object_names[0] == "thing 1, alias 1" and len(ds.object_names) == 150
@@ -114,7 +114,7 @@ def test_ade20k_scenes(tmp_path, inside):
     expected[0, :, :20] = expected[1, 0, 39] = True
     assert ds.objects[1].tolist() == [1, 149] and np.array_equal(ds.masks[1], expected)
     assert ds.boxes[1].tolist() == [[0, 0, 20, 30], [39, 0, 40, 1]]
-    assert not ds.problems and len(datasets.open("ade20k_scenes", root, "val")) == 2
+    assert not ds.problems and len(photo_sets.open("ade20k_scenes", root, "val")) == 2
 
 
 def test_ade20k_scenes_from_the_archive(tmp_path):
@@ -123,13 +123,13 @@ def test_ade20k_scenes_from_the_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "root" / "ADEChallengeData2016.zip", "w") as archive:
         for file in sorted(base.rglob("*.*")):
             archive.write(file, os.path.join(base.name, file.relative_to(base)))
-    assert len(datasets.open("ade20k_scenes", tmp_path / "root")) == 3
+    assert len(photo_sets.open("ade20k_scenes", tmp_path / "root")) == 3
 
 
 def test_imagefolder_as_torchvision_reads_it(tmp_path):
     class_folders(tmp_path, ("Zebra", "cat", "dog"))
     put(tmp_path / "cat" / "inner" / "deep.png", picture_bytes(kind="PNG"))
-    ds = datasets.open("imagefolder", tmp_path)
+    ds = photo_sets.open("imagefolder", tmp_path)
     theirs = torchvision.datasets.ImageFolder(tmp_path)
     check_form(ds)
     assert ds.classes == theirs.classes and sorted(theirs.samples) == sorted(
@@ -146,7 +146,7 @@ def test_imagefolder_finds_annotations(tmp_path, place):
     for c in ("cat", "dog"):
         for k in range(3):
             put(tmp_path / place.format(c=c, s=f"{c}{k}"), voc_xml((c, k + 1, 2, 20, 21)))
-    ds = datasets.open("imagefolder", tmp_path)
+    ds = photo_sets.open("imagefolder", tmp_path)
     check_form(ds)
     assert ds.classes == ["cat", "dog"] and not ds.problems
     assert [b.tolist() for b in ds.boxes[:3]] == [[[k, 1, 20, 21]] for k in range(3)]
@@ -156,33 +156,33 @@ def test_imagefolder_finds_annotations(tmp_path, place):
 def test_imagefolder_ready_splits_count_their_classes_alike(tmp_path):
     class_folders(tmp_path / "train", ("ape", "bee", "cow"))
     class_folders(tmp_path / "val", ("bee", "cow"))
-    ds = datasets.open("imagefolder", tmp_path, "train")
+    ds = photo_sets.open("imagefolder", tmp_path, "train")
     assert ds.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     with pytest.warns(UserWarning, match="1 problem"):
-        val = datasets.open("imagefolder", tmp_path, "val")
+        val = photo_sets.open("imagefolder", tmp_path, "val")
     assert val.classes == ds.classes and val.labels.tolist() == [1, 1, 1, 2, 2, 2]
-    assert len(datasets.open("imagefolder", tmp_path, "all")) == 15
+    assert len(photo_sets.open("imagefolder", tmp_path, "all")) == 15
     with pytest.raises(ValueError, match="no folder for 'test'"):
-        datasets.open("imagefolder", tmp_path, "test")
+        photo_sets.open("imagefolder", tmp_path, "test")
 
 
 def test_imagefolder_divides_every_class_and_never_shares_a_picture(tmp_path):
     class_folders(tmp_path, count=10)
-    parts = {s: datasets.open("imagefolder", tmp_path, s) for s in ("train", "val", "test")}
+    parts = {s: photo_sets.open("imagefolder", tmp_path, s) for s in ("train", "val", "test")}
     assert {s: ds.labels.bincount().tolist() for s, ds in parts.items()} == {
         "train": [6, 6],
         "val": [2, 2],
         "test": [2, 2],
     }
     assert len({path for ds in parts.values() for path in ds.paths}) == 20
-    assert parts["val"].paths == datasets.open("imagefolder", tmp_path, "val").paths
+    assert parts["val"].paths == photo_sets.open("imagefolder", tmp_path, "val").paths
 
 
 def test_annotations_of_other_splits_are_no_orphans(tmp_path):
     for split, k in (("train", 1), ("val", 2)):
         put(tmp_path / split / "cat" / f"{k}.jpg", picture_bytes())
         put(tmp_path / "annotations" / f"{k}.xml", voc_xml(("cat", k, 1, 9, 9)))
-    ds = datasets.open("imagefolder", tmp_path, "val")
+    ds = photo_sets.open("imagefolder", tmp_path, "val")
     assert ds.boxes[0].tolist() == [[1, 0, 9, 9]] and len(ds) == 1 and not ds.problems
 
 
@@ -192,7 +192,7 @@ def test_imagefolder_one_floor_down(tmp_path, inner):
     for c in ("cat", "dog"):
         for k in range(3):
             put(tmp_path / "annotations" / c / f"{c}{k}.xml", voc_xml((c, 1, 1, 20, 21)))
-    ds = datasets.open("imagefolder", tmp_path, "train" if "train" in inner else "all")
+    ds = photo_sets.open("imagefolder", tmp_path, "train" if "train" in inner else "all")
     assert ds.classes == ["cat", "dog"] and len(ds) == 6 and sum(map(len, ds.boxes)) == 6 and not ds.problems
 
 
@@ -202,7 +202,7 @@ def test_a_heap_of_pictures_takes_its_classes_from_the_boxes(tmp_path):
         put(tmp_path / "annotations" / f"{k}.xml", voc_xml(*things))
     put(tmp_path / "LICENSE", "MIT")
     with pytest.warns(UserWarning, match="1 problem"):
-        ds = datasets.open("imagefolder", tmp_path)
+        ds = photo_sets.open("imagefolder", tmp_path)
     assert ds.classes == ["cat", "dog"] and ds.labels.tolist() == [0, 1]
     assert ds.boxes[0].tolist() == [[4, 4, 30, 25]]
     assert ds.problems[0].reason == "has boxes of 'dog', its class is 'cat'"
@@ -211,14 +211,14 @@ def test_a_heap_of_pictures_takes_its_classes_from_the_boxes(tmp_path):
 def test_a_heap_without_annotations_is_one_class(tmp_path):
     for k in range(2):
         put(tmp_path / "holiday" / f"{k}.jpg", picture_bytes(seed=k))
-    ds = datasets.open("imagefolder", tmp_path / "holiday")
+    ds = photo_sets.open("imagefolder", tmp_path / "holiday")
     assert ds.classes == ["holiday"] and len(ds) == 2 and ds.boxes is None
 
 
 def test_boxes_named_otherwise_belong_to_the_folders_class(tmp_path):
     class_folders(tmp_path, ("n02510455",), 1)
     put(tmp_path / "n02510455" / "n025104550.xml", voc_xml(("giant panda", 1, 1, 9, 9)))
-    ds = datasets.open("imagefolder", tmp_path)
+    ds = photo_sets.open("imagefolder", tmp_path)
     assert ds.boxes[0].tolist() == [[0, 0, 9, 9]] and not ds.problems
 
 
@@ -228,7 +228,7 @@ def test_ilsvrc_csv(tmp_path):
     head = "image,class_index,wnid,class_name,orig_w,orig_h,x0,y0,x1,y1,x0_227,y0_227,x1_227,y1_227\n"
     rows = "a.JPEG,472,n1,canoe,200,50,20,10,39,19,0,0,0,0\na.JPEG,472,n1,canoe,200,50,0,0,199,49,0,0,0,0\n"
     put(tmp_path / "boxes.csv", head + rows + "b.JPEG,0,n2,tench,50,25,1,2,3,4,0,0,0,0\n")
-    ds = datasets.open("ilsvrc_csv", tmp_path)
+    ds = photo_sets.open("ilsvrc_csv", tmp_path)
     check_form(ds)
     assert len(ds.classes) == 1000 and ds.classes[0] == "tench" and ds.classes[472] == "canoe"
     assert ds.labels.tolist() == [472, 0] and not ds.problems
@@ -238,14 +238,14 @@ def test_ilsvrc_csv(tmp_path):
 
 def test_n_opens_a_fixed_part(tmp_path):
     class_folders(tmp_path, count=20)
-    ds = datasets.open("imagefolder", tmp_path, n=7)
-    assert len(ds) == 7 and ds.paths == datasets.open("imagefolder", tmp_path, n=7).paths == sorted(ds.paths)
+    ds = photo_sets.open("imagefolder", tmp_path, n=7)
+    assert len(ds) == 7 and ds.paths == photo_sets.open("imagefolder", tmp_path, n=7).paths == sorted(ds.paths)
     assert not ds.problems
 
 
 def test_a_data_loader_reads_it_in_worker_processes(tmp_path):
     pets_tree(tmp_path)
-    ds = datasets.open("pets", tmp_path)
+    ds = photo_sets.open("pets", tmp_path)
     loader = torch.utils.data.DataLoader(ds, batch_size=None, num_workers=1, multiprocessing_context="fork")
     seen = list(loader)
     assert len(seen) == 10 and torch.equal(seen[3][0], ds.images[3]) and seen[3][1] == ds.labels[3]
@@ -253,16 +253,16 @@ def test_a_data_loader_reads_it_in_worker_processes(tmp_path):
 
 def test_wrong_names_are_answered_with_the_right_ones(tmp_path):
     with pytest.raises(ValueError, match=r"one of pets.*got 'coco'"):
-        datasets.open("coco", tmp_path)
+        photo_sets.open("coco", tmp_path)
     with pytest.raises(ValueError, match=r"one of trainval.*got 'dev'"):
-        datasets.open("pets", tmp_path, "dev")
+        photo_sets.open("pets", tmp_path, "dev")
 
 
 def test_palette_label_pictures_give_their_numbers_not_their_colours(tmp_path):
     base = pets_tree(tmp_path)
     numbers = trimap((3, 3, 10, 9))
     put(base / "annotations" / "trimaps" / "Abyssinian_1.png", map_png(numbers, palette=[0, 0, 0, 9, 200, 7] * 10))
-    ds = datasets.open("pets", tmp_path)
+    ds = photo_sets.open("pets", tmp_path)
     assert ds.boxes[0].tolist() == [[3, 3, 10, 9]] and not ds.problems
 
 
@@ -271,7 +271,7 @@ def test_boxes_and_masks_are_stretched_with_the_pictures(tmp_path, size):
     """The trees' pictures are 40 wide and 30 high."""
     pets_tree(tmp_path)
     put(tmp_path / "oxford-iiit-pet" / "images" / "Abyssinian_2.jpg", picture_bytes(40, 30, seed=9))
-    own, ds = (datasets.open("pets", tmp_path, size=s) for s in (None, size))
+    own, ds = (photo_sets.open("pets", tmp_path, size=s) for s in (None, size))
     height, width = (size, size) if isinstance(size, int) else size
     assert set(ds.sizes) == {(height, width)} and ds.images[:].shape == (10, 3, height, width)
     assert ds.masks.union().shape == ds.ignore[:].shape == (10, height, width)
@@ -288,7 +288,7 @@ def test_boxes_and_masks_are_stretched_with_the_pictures(tmp_path, size):
 def test_pictures_of_several_sizes_need_a_size_to_be_stacked(tmp_path):
     class_folders(tmp_path, ("cat",), 2)
     put(tmp_path / "cat" / "z.jpg", picture_bytes(20, 20))
-    ds = datasets.open("imagefolder", tmp_path)
+    ds = photo_sets.open("imagefolder", tmp_path)
     assert ds.images[:2].shape == (2, 3, 30, 40)
     with pytest.raises(ValueError, match=r"one size.*size=224"):
         ds.images[:]

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 from dataset_trees import picture_bytes, put
 
-from cam_helpers import datasets
+import photo_sets
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*problem:UserWarning")
 
@@ -49,7 +49,7 @@ def test_archives_cannot_write_outside_their_folder(tmp_path, name, make, refuse
     place = tmp_path / "deep" / "place"
     place.mkdir(parents=True)
     make(place / name)
-    ds = datasets.open("imagefolder", place / name)
+    ds = photo_sets.open("imagefolder", place / name)
     assert [os.path.relpath(p, place) for p in ds.paths] == ["p/cat/a.jpg"]
     left_out = [p for p in ds.problems if p.action == "member left out"]
     assert len(left_out) == refused and all("outside" in p.reason or "link" in p.reason for p in left_out)
@@ -67,33 +67,33 @@ def test_damaged_and_swollen_archives_leave_nothing_behind(tmp_path):
     for name, content in {"cut.tar.gz": data[: len(data) // 2], "no.zip": b"not an archive"}.items():
         put(tmp_path / name, content)
         with pytest.raises(ValueError, match="cannot be unpacked"):
-            datasets.unpack(tmp_path / name, tmp_path / "out")
+            photo_sets.unpack(tmp_path / name, tmp_path / "out")
     with zipfile.ZipFile(tmp_path / "big.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", bytes(10_000_000))
     with pytest.raises(ValueError, match="more than"):
-        datasets.unpack(tmp_path / "big.zip", tmp_path / "out", max_bytes=9_000_000)
+        photo_sets.unpack(tmp_path / "big.zip", tmp_path / "out", max_bytes=9_000_000)
     with pytest.raises(FileExistsError):
-        datasets.unpack(tmp_path / "big.zip", tmp_path)
+        photo_sets.unpack(tmp_path / "big.zip", tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["big.zip", "cut.tar.gz", "no.zip", "whole.tar.gz"]
 
 
 def test_a_replaced_archive_is_not_taken_for_the_old_one(tmp_path):
     archive = tmp_path / "pets.zip"
     hostile_zip(archive)
-    first = datasets.open("imagefolder", archive)
-    assert datasets.open("imagefolder", archive).problems == first.problems != []  # what was left out is said again
+    first = photo_sets.open("imagefolder", archive)
+    assert photo_sets.open("imagefolder", archive).problems == first.problems != []  # what was left out is said again
     with zipfile.ZipFile(archive, "w") as new:
         new.writestr("dog/b.jpg", picture_bytes(seed=1))
     with pytest.raises(FileExistsError, match=r"has changed.*move"):
-        datasets.open("imagefolder", archive)
+        photo_sets.open("imagefolder", archive)
     (tmp_path / "pets").rename(tmp_path / "old")
-    assert datasets.open("imagefolder", archive).classes == ["dog"]
+    assert photo_sets.open("imagefolder", archive).classes == ["dog"]
 
 
 def test_a_folder_unpacked_by_hand_is_used(tmp_path):
     hostile_zip(tmp_path / "pets.zip")
     put(tmp_path / "pets" / "dog" / "b.jpg", picture_bytes())
-    assert datasets.open("imagefolder", tmp_path / "pets.zip").classes == ["dog"]
+    assert photo_sets.open("imagefolder", tmp_path / "pets.zip").classes == ["dog"]
 
 
 def test_a_zip_made_on_a_mac(tmp_path):
@@ -101,5 +101,5 @@ def test_a_zip_made_on_a_mac(tmp_path):
         for name in ("cat/a.jpg", "dog/b.jpg"):
             archive.writestr(f"pets/{name}", picture_bytes())
             archive.writestr(f"__MACOSX/pets/{name.replace('/', '/._')}", b"x")
-    ds = datasets.open("imagefolder", tmp_path / "pets.zip")
+    ds = photo_sets.open("imagefolder", tmp_path / "pets.zip")
     assert ds.classes == ["cat", "dog"] and len(ds) == 2 and not ds.problems

@@ -10,7 +10,8 @@ import ipywidgets
 import torch
 from PIL import Image
 
-from ..images import PictureError
+from cam_helpers.images import PictureError
+
 from .base import ExplorerWidget
 from .render import describe, draw, identity, percent
 from .settings import Settings
