@@ -343,7 +343,7 @@ REASONS = {
     "empty": "empty.ipynb is empty", "nothing": "is damaged", "not_json": "is damaged",
     "not_a_notebook": "is damaged", "half_a_character": "is damaged",
     "other_course": "not a notebook of this course",
-    "essay": "neither an archive nor a notebook", "no_files": "no notebook", "link": "a link, not a file",
+    "essay": "neither a notebook (.ipynb) nor a .zip", "no_files": "no notebook", "link": "a link, not a file",
     "Two_Claims": "2 submissions carry this name", "bomb": "more than", "broken": "cannot be unpacked",
 }  # fmt: skip
 NOTES = {

@@ -167,6 +167,15 @@ def test_names_given_by_a_learning_platform_or_a_browser_lead_to_the_student(tmp
     assert (found.student, found.assignment, found.reason) == ("Anna_Bo", tiny.NAME, "")
 
 
+@pytest.mark.parametrize("ending", [".rar", ".7z", ".pdf", ".docx", ""])
+def test_a_file_that_cannot_be_graded_is_a_line_of_its_student(tmp_path, ending):
+    put(tmp_path / "handed in", "berta")
+    (tmp_path / "handed in" / f"anna{ending}").write_bytes(b"?")
+    found = collect(tmp_path / "handed in", tmp_path)
+    assert set(found) == {"anna", "berta"}
+    assert found["anna"].reason == f"anna{ending} is neither a notebook (.ipynb) nor a .zip or .tar"
+
+
 def test_two_entries_of_one_student_are_graded_where_they_are_the_same_and_refused_where_not(tmp_path):
     folder = tmp_path / "handed in"
     put(folder, "anna")

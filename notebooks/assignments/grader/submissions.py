@@ -15,6 +15,7 @@ LARGEST_ARCHIVE = 2 * 2**30  # bytes of its content
 LONGEST_NAME = 200  # bytes of a student's name
 NOTEBOOK = re.compile(r"(\.ipynb(\.txt)?|\.json)$", flags=re.I)  # browsers and mail programs change the ending
 ARCHIVE = re.compile(r"\.(zip|tgz|tar(\.\w+)?)$", flags=re.I)
+ENDING = re.compile(r"(\.ipynb|\.tar)?\.\w+$", flags=re.I)  # of any file
 DOWNLOADED_AGAIN = re.compile(r"\s*\(\d+\)$")  # browsers call a second download `NAME (1)`
 # Moodle's NAME_123_assignsubmission_file_…, Canvas's NAME_LATE_12345_67890_…
 EXPORTED = re.compile(r"^(.+?)(_LATE)?_(\d+_assignsubmission_[a-z]+(_.*)?|\d{4,}_\d{4,}_.*)$")
@@ -74,8 +75,7 @@ def plain(text: object, most: int = 200) -> str:
 
 def _stem(path: Path) -> str:
     """A name without its ending and without the number of a second download."""
-    name = path.name if path.is_dir() else ARCHIVE.sub("", NOTEBOOK.sub("", path.name))
-    return DOWNLOADED_AGAIN.sub("", name)
+    return DOWNLOADED_AGAIN.sub("", path.name if path.is_dir() else ENDING.sub("", path.name))
 
 
 def _student(path: Path) -> str:
@@ -90,7 +90,7 @@ def _of_student(student: str, path: Path, sources: dict, scratch: Path) -> list[
     if path.is_symlink():
         return [Submission(student, reason="a link, not a file")]
     if path.is_file() and not (NOTEBOOK.search(path.name) or ARCHIVE.search(path.name)):
-        return [Submission(student, reason=f"{plain(path.name)} is neither an archive nor a notebook")]
+        return [Submission(student, reason=f"{plain(path.name)} is neither a notebook (.ipynb) nor a .zip or .tar")]
     files, notes = _notebooks(path, scratch)
     if not files:
         reason, *notes = notes or ["no notebook (.ipynb) was handed in"]
@@ -178,42 +178,48 @@ def assemble(handed_in, source) -> tuple[nbformat.NotebookNode, list[str]]:
     theirs, copies = handed_in.cells, defaultdict(list)
     for place, cell in enumerate(theirs):
         copies[grade_id(cell)].append(place)
-    own = {place for place, cell in enumerate(theirs) if grade_id(cell) not in ours}
+    own = [place for name, places in copies.items() if name not in ours for place in places]
     texts = {place for place in own if theirs[place].cell_type != "code" and str(theirs[place].source).strip()}
     unknown = [name for name in copies if name and name not in ours]
     notes = [f"cell id {plain(name, 40)} is not of this assignment" for name in unknown]
 
-    placed = [(place, _plain_cell(theirs[place])) for place in sorted(own)]
+    placed = [(place, _plain_cell(theirs[place])) for place in own]
     behind = answer = -1  # places of the last of our cells and of the last answer so far
     for name, released in ours.items():
         new, facts, found = nbformat.from_dict(released), released.metadata.nbgrader, copies[name]
-        answers = [place for place in found if _answers(theirs[place], released)] or found[:1]
-        if facts.solution and found:
-            answer = place = found[0]
-            placed += [(place, _plain_cell(theirs[earlier])) for earlier in answers[:-1]]
-            new.source = str(theirs[answers[-1]].source)
-            _attach(new, theirs[answers[-1]])
-        elif found:
-            place = next((place for place in found if place > answer), found[0])
-            placed += [(other, _plain_cell(theirs[other])) for other in found if other != place]
-        else:
-            place = behind
-        if len(found) > 1:
-            notes.append(
-                f"cell id {name} is there more than once" + ("; the last answer counts" if facts.solution else "")
-            )
         if not found and (facts.grade or facts.solution):
             notes.append(f"cell {name} was missing" + (" and was put back" if facts.grade else ""))
+            if not facts.grade:
+                continue
+        place, chosen, others = _choose(released, found, theirs, answer) if found else (behind, None, [])
+        placed += [(where, _plain_cell(theirs[other])) for where, other in others]
+        if found and facts.solution:
+            answer, new.source = place, str(theirs[chosen].source)
+            _attach(new, theirs[chosen])
+        if len(found) > 1:
+            counts = "; the last answer counts" if facts.solution else ""
+            notes.append(f"cell id {name} is there more than once{counts}")
         unwritten = facts.grade and facts.solution and not _answers(new, released)
         if unwritten and (not found or texts & {place - 1, place + 1}):
             new.source += BESIDE  # a changed text, so that a person looks at it
-        if found or facts.grade or not facts.solution:
-            placed.append((place, new))
+        placed.append((place, new))
         behind = max(behind, place)
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": source.metadata.get("kernelspec", {})})
     cells = [cell for _, cell in sorted(placed, key=lambda pair: pair[0])]
     notebook.cells = [nbformat.from_dict(cell | {"id": f"cell-{k}"}) for k, cell in enumerate(cells)]
     return notebook, notes
+
+
+def _choose(released, found: list[int], theirs: list, answer: int) -> tuple[int, int, list[tuple[int, int]]]:
+    """Of the copies of a cell -> its place, the copy that counts, and (place, copy) of those that run as plain cells.
+
+    found: where the copies stand among their cells; answer: where the answer before it stands
+    """
+    if released.metadata.nbgrader.solution:
+        *earlier, last = [copy for copy in found if _answers(theirs[copy], released)] or found[:1]
+        return found[0], last, [(found[0], copy) for copy in earlier]
+    behind = next((copy for copy in found if copy > answer), found[0])
+    return behind, behind, [(copy, copy) for copy in found if copy != behind]
 
 
 def _answers(cell, released) -> bool:
