@@ -1,4 +1,4 @@
-"""Start the report from any folder, also from a clone that is not installed: python notebooks/tools/gpu_report --help."""
+"""Start the report from any folder, in a clone that need not be installed: python notebooks/tools/gpu_report --help."""
 
 import os
 import sys

@@ -8,11 +8,13 @@ import json
 import math
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -46,9 +48,12 @@ PARTS = {
     "statistics_10k": speed.many_statistics,
     "features": speed.features,
 }
-NOTE = """Of a GPU this report proves what its table says. It was written without one: on CUDA and on MPS no part had run
-yet when it was written, so a part that fails there may be at fault itself; NAME.log in the folder says where it stopped.
-On an H100 all parts should take less than 8 minutes, which is a plan and was not measured."""
+ABOUT = """What the course computes on a GPU: is it right, how fast is it, does it train. Prints a table as it goes, and
+writes it to DIR/gpu_report.json.
+
+This report was written on a machine without a GPU: on CUDA and on MPS none of its parts is proven, so a part
+that fails there may be at fault itself. DIR/PART.log says where it stopped. On an H100-class card all parts are
+meant to take less than 8 minutes; that was not measured."""
 
 
 def machine(place: Place) -> Iterator[Row]:
@@ -69,8 +74,6 @@ def machine(place: Place) -> Iterator[Row]:
 
 
 def _driver() -> str:
-    import subprocess
-
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         return subprocess.run(query, capture_output=True, text=True, timeout=20).stdout.splitlines()[0]
@@ -82,26 +85,30 @@ def main(arguments: list[str] | None = None) -> int:
     """-> 0: every part is fine or skipped; 1: some failed; 2: there is no such device."""
     given = parser().parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
-        here = run_part("machine", machine, Place("any", given.quick, Path(scratch)), lambda row: None)
+        here = run_part(machine, Place("any", given.quick, Path(scratch)), Path(scratch, "log"), lambda row: None)
+    if here["status"] == "failed":
+        print(f"The devices of this machine cannot be told: {here['error']}", file=sys.stderr)
+        return 2
     facts = {row["what"]: row["value"] for row in here["rows"]}
-    there = facts.get("devices", "cpu").split(", ")
+    there = facts["devices"].split(", ")
     device = given.device or there[0]
     if device not in there:
         print(f"There is no {device.upper()} device here: PyTorch {torch.__version__} finds {', '.join(there)}. "
               "Run the report where there is one, or take --device cpu --quick.", file=sys.stderr)  # fmt: skip
         return 2
     report = {
-        "date": date.today().isoformat(), "device": device, "quick": given.quick, "finished": False,
-        "machine": facts, "parts": {},
+        "date": date.today().isoformat(), "measured_on": measured_on(device, facts), "device": device,
+        "quick": given.quick, "finished": False, "machine": facts, "parts": {},
     }  # fmt: skip
     for what, value in facts.items():
         print(table_line("machine", Row(what, value)))
+    write(report, given.out)  # a folder that cannot be written shows now
     began = time.monotonic()
     for name in given.only:
-        place = Place(device, given.quick, given.out.resolve() / name)
-        found = run_part(
-            name, PARTS[name], place, lambda row, name=name: print(table_line(name, row), flush=True), given.limit
-        )
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+            say = partial(_say, name)
+            place = Place(device, given.quick, Path(scratch))
+            found = run_part(PARTS[name], place, given.out / f"{name}.log", say, given.limit)
         report["parts"][name] = found
         report["seconds"] = round(time.monotonic() - began, 1)
         write(report, given.out)
@@ -112,6 +119,16 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{len(report['parts'])} parts, {len(failed)} failed{': ' * bool(failed)}{', '.join(failed)}; "
           f"{report['seconds']:.0f} s; {given.out / 'gpu_report.json'}")  # fmt: skip
     return int(bool(failed))
+
+
+def measured_on(device: str, facts: dict) -> str:
+    """The device in words, for readers of the table."""
+    cores = f"{facts['CPU cores']:.0f} CPU cores"
+    return {"cuda": facts.get("device name"), "mps": f"Apple's GPU beside {cores}"}.get(device) or cores
+
+
+def _say(name: str, row: Row) -> None:
+    print(table_line(name, row), flush=True)
 
 
 def summary(found: dict) -> str:
@@ -150,12 +167,10 @@ def _plain(value):
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python notebooks/tools/gpu_report", description=f"{__doc__}\n\n{NOTE}",
+        prog="python notebooks/tools/gpu_report", description=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder for gpu_report.json, and a folder for each part"
-    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for gpu_report.json, and a log of each part")
     parser.add_argument("--device", choices=("cuda", "mps", "cpu"), help="the best there is, where it is not given")
     parser.add_argument("--quick", action="store_true", help="everything small: does it run, not how fast is it")
     parser.add_argument(

@@ -46,7 +46,7 @@ def random_networks(names, place: Place):
 
     for name in names:
         side = (128 if name == "inception_v3" else 64) if place.quick else 224
-        yield name, random_network(name, side), pictures(2 if place.quick else 16, side)
+        yield name, random_network(name, side), pictures(2 if place.quick else 4, side)
 
 
 def identity(place: Place) -> Iterator[Row]:
@@ -76,7 +76,7 @@ def _pretrained(place: Place) -> Iterator[Row]:
 
     try:
         network, weights = networks.pretrained()
-    except networks.WeightsUnavailable as reason:
+    except (networks.WeightsUnavailable, TypeError) as reason:  # TypeError: this version carries no network
         yield skipped("the pretrained network", str(reason))
         return
     random = torch.Generator().manual_seed(0)
@@ -163,9 +163,10 @@ def scores(place: Place) -> Iterator[Row]:
 
 def explorer(place: Place) -> Iterator[Row]:
     """The explorer's pictures: drawn from what the device computed, and from what the CPU did."""
-    from cam_explorer import Settings, Source, describe, render
     from PIL import Image
     from tiny_networks import blobs, random_network
+
+    from cam_explorer import Settings, Source, describe, render
 
     network, photos = random_network("resnet18", 128), blobs(2, (160, 128))
     names = [f"class {c}" for c in range(1000)]

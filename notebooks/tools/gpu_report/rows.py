@@ -61,6 +61,11 @@ class Row:
     met: bool | None = None
     required: bool = False
 
+    @property
+    def shown(self) -> str:
+        """The value as the table has it: "512.3 pictures/s"."""
+        return f"{self.value if isinstance(self.value, str) else format(self.value, '.4g')} {self.unit}".rstrip()
+
 
 def must(what: str, value: float | bool, most: float | None = None) -> Row:
     """A value that must not be above `most` (NaN is), or a fact that must be true."""
@@ -80,7 +85,6 @@ def skipped(what: str, reason: str) -> Row:
 
 def table_line(part: str, row: Row) -> str:
     """One line of the printed table."""
-    value = row.value if isinstance(row.value, str) else f"{row.value:.4g}"
     verdict = {None: "not judged here" if row.asked else "", True: "met", False: "NOT MET"}[row.met]
     asked = f"{row.asked}: {verdict}" if row.asked else ""
-    return f"{part:<14} {row.what:<46} {f'{value} {row.unit}'.rstrip():<22} {asked}".rstrip()
+    return f"{part:<14} {row.what:<46} {row.shown:<22} {asked}".rstrip()

@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
@@ -27,18 +28,25 @@ __all__ = ["last_line", "run_part"]
 IMPORTS = ["torch", "torchvision", "cam_helpers.training", "cam_helpers.statistics", "cam_helpers.units"]
 
 
-def run_part(name: str, part: Callable, place: Place, say: Callable[[Row], None], limit: float = 300.0) -> dict:
-    """Run `part(place)`, a generator of rows, in a new process -> its entry of the report.
+def run_part(part: Callable, place: Place, log: Path, say: Callable[[Row], None] = print, limit: float = 300.0) -> dict:
+    """Run a part in a new process; what it measured before an error is kept.
 
-    say: called with each row as it comes. After `limit` seconds the part is stopped. What the part prints goes to
-    NAME.log in the place's folder. What was measured before an error is kept.
+    Args:
+        part: place -> its rows, a generator
+        place: where it runs
+        log: file for what it prints, and for the whole text of an error
+        say: called with each row as it comes
+        limit: seconds after which the part is stopped
+
+    Returns:
+        its entry of the report: status "ok", "skipped" or "failed", and why; seconds; peak memory; rows
     """
     method = "forkserver" if place.device == "cpu" and sys.platform == "linux" else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
         context.set_forkserver_preload(IMPORTS)
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_in_child, args=(part, place, sender, f"{name}.log"))
+    process = context.Process(target=_in_child, args=(part, place, sender, log))
     began, rows = time.monotonic(), []
     process.start()
     sender.close()
@@ -65,7 +73,7 @@ def run_part(name: str, part: Callable, place: Place, say: Callable[[Row], None]
         end["error"] = f"not as it must be: {', '.join(missed)}"
     status = "failed" if end.get("error") else "skipped" if end.get("reason") else "ok"
     seconds = round(time.monotonic() - began, 2)
-    return {"status": status, **end, "seconds": seconds, "rows": [vars(row) for row in rows]}
+    return {"status": status, **end, "seconds": seconds, "rows": [vars(row) | {"shown": row.shown} for row in rows]}
 
 
 def last_line(error: BaseException) -> str:
@@ -73,7 +81,7 @@ def last_line(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"it needs the package {error.name}, which is not installed here"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else ''}"[:300]
+    return ": ".join([type(error).__name__, *lines[-1:]])[:300]
 
 
 def _received(receiver) -> Row | dict:
@@ -84,11 +92,10 @@ def _received(receiver) -> Row | dict:
         return {}
 
 
-def _in_child(part: Callable, place: Place, sender, log: str) -> None:
+def _in_child(part: Callable, place: Place, sender, log: Path) -> None:
     if hasattr(os, "setsid"):
         os.setsid()  # so that what the part starts is stopped with it
-    place.folder.mkdir(parents=True, exist_ok=True)
-    with open(place.folder / log, "w", encoding="utf-8") as file:
+    with open(log, "w", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     os.environ.update(place.environment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 from collections.abc import Iterator
 
@@ -57,9 +58,9 @@ def _ways(network: nn.Module, batch: int, side: int, place: Place) -> Iterator[R
             yield Row(name, f"failed: {last_line(error)}", "", "it runs", False, place.device == "cuda")
             continue
         yield Row(name, speed[name], "pictures/s")
-    best = max(speed, key=speed.get)
-    if place.device == "cpu":
-        yield skipped("+ data on the device", "the CPU's memory is where the pictures are")
+    best = max(speed, key=speed.get, default="")
+    if place.device == "cpu" or not best:
+        yield skipped("+ data on the device", "the CPU's memory is where the pictures are" if best else "no way ran")
     else:
         name, there = f"{best}, data on the device", [x.to(place.device) for x in (images, labels)]
         speed[name] = batch / _seconds_a_step(network, *there, place, **WAYS[best])
@@ -85,8 +86,6 @@ def _seconds_a_step(
     network: nn.Module, images: Tensor, labels: Tensor, place: Place, tf32=False, last=False, bf16=False, compiled=""
 ) -> float:
     """The median of some steps after the first ones, which compile and choose algorithms."""
-    import copy
-
     form = torch.channels_last if last else torch.preserve_format
     net = copy.deepcopy(network).to(place.device, memory_format=form).train()
     model = torch.compile(net, mode=compiled) if compiled else net
@@ -100,6 +99,7 @@ def _seconds_a_step(
         loss.backward()
         optimizer.step()
 
+    torch.compiler.reset()  # what an earlier way compiled
     with tensor_cores(tf32 and place.device == "cuda"):
         for _ in range(2 if place.quick else 6):
             step()
@@ -113,26 +113,23 @@ def loop(place: Place) -> Iterator[Row]:
     """`training.fit` beside forward pass, backward pass and step on the same tensors, in turns."""
     from cam_helpers import gap_network
 
-    scaled = nn.Sequential(
-        v2.ToDtype(torch.float32, scale=True), gap_network("resnet18" if place.quick else "resnet50", 20)
+    large = "resnet18" if place.quick else "resnet50"
+    cases = (  # network, side, batch, steps an epoch
+        (nn.Sequential(v2.ToDtype(torch.float32, scale=True), gap_network(large, 20)), large, 224, 256, 12),
+        (gap_network("course", 20), "course", 128, 32, 150),
     )
-    cases = {
-        "ResNet-18, 64 px, batch 8" if place.quick else "ResNet-50, 224 px, batch 256": (
-            scaled, *((64, 8, 6) if place.quick else (224, 256, 20)),
-        ),
-        "course, 64 px, batch 32" if place.quick else "course, 128 px, batch 32": (
-            gap_network("course", 20), *((64, 32, 6) if place.quick else (128, 32, 150)),
-        ),
-    }  # fmt: skip
-    for name, (network, side, batch, steps) in cases.items():
-        loops, bares = [], []
+    for network, name, side, batch, steps in cases:
+        if place.quick:
+            side, batch, steps = 64, 8, 3
+        data, loops, bares = _Pictures(steps * batch, side), [], []
         for _ in range(1 if place.quick else 3):
-            loops.append(_loop_speed(network, side, batch, steps))
-            bares.append(_bare_speed(network, side, batch, steps, place))
-        yield Row(f"{name}: fit", statistics.median(loops), "pictures/s")
-        yield Row(f"{name}: bare steps", statistics.median(bares), "pictures/s")
+            loops.append(_loop_speed(network, data, batch))
+            bares.append(_bare_speed(network, data, batch, place))
+        case = f"{name}, {side} px, batch {batch}"
+        yield Row(f"{case}: fit", statistics.median(loops), "pictures/s")
+        yield Row(f"{case}: bare steps", statistics.median(bares), "pictures/s")
         share = statistics.median(one / other for one, other in zip(loops, bares, strict=True))
-        yield goal(f"{name}: share", share, SHARE, "of the bare steps", place)
+        yield goal(f"{case}: share", share, SHARE, "of the bare steps", place)
 
 
 class _Pictures:
@@ -146,33 +143,29 @@ class _Pictures:
         return len(self.images)
 
 
-def _recipe(side: int, batch: int):
+def _recipe(data: _Pictures, batch: int):
     from cam_helpers.training import Recipe
 
+    side = data.images.shape[-1]
     return Recipe(size=side, epochs=3, batch=batch, learning_rate=0.01, flips=False, growing=(1, 0))
 
 
-def _loop_speed(network: nn.Module, side: int, batch: int, steps: int) -> float:
-    """Pictures a second in the epochs after the first."""
-    import copy
-
+def _loop_speed(network: nn.Module, data: _Pictures, batch: int) -> float:
+    """Pictures a second in the epochs after the first, which chooses algorithms."""
     from cam_helpers.training import fit
 
-    rows = fit(copy.deepcopy(network), _Pictures(steps * batch, side), _recipe(side, batch)).rows
-    return 2 * steps * batch / (rows[-1]["seconds"] - rows[0]["seconds"])
+    rows = fit(copy.deepcopy(network), data, _recipe(data, batch)).rows
+    return 2 * len(data) / (rows[-1]["seconds"] - rows[0]["seconds"])
 
 
-def _bare_speed(network: nn.Module, side: int, batch: int, steps: int, place: Place) -> float:
+def _bare_speed(network: nn.Module, data: _Pictures, batch: int, place: Place) -> float:
     """The same network, optimizer, precision, memory format and tensors without the loop."""
-    import copy
-
     from cam_helpers.devices import half_precision
     from cam_helpers.training.loop import sgd_one_cycle
 
     net = copy.deepcopy(network).to(place.device, memory_format=torch.channels_last).train()
-    optimizer, schedule = sgd_one_cycle(net, _recipe(side, batch), 3 * steps)
-    data = _Pictures(steps * batch, side)
-    images, labels = data.images.to(place.device).split(batch), data.labels.to(place.device).split(batch)
+    optimizer, schedule = sgd_one_cycle(net, _recipe(data, batch), 3 * len(data) // batch)
+    images, labels = (part.to(place.device).split(batch) for part in (data.images, data.labels))
 
     def epoch() -> None:
         for x, y in zip(images, labels, strict=True):
@@ -184,7 +177,7 @@ def _bare_speed(network: nn.Module, side: int, batch: int, steps: int, place: Pl
             schedule.step()
 
     epoch()
-    return 2 * steps * batch / (place.seconds(epoch) + place.seconds(epoch))
+    return 2 * len(data) / (place.seconds(epoch) + place.seconds(epoch))
 
 
 def course_preset(place: Place) -> Iterator[Row]:

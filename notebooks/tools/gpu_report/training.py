@@ -81,7 +81,7 @@ def checkpoints(place: Place) -> Iterator[Row]:
 def resume(place: Place) -> Iterator[Row]:
     """The training command, killed with SIGKILL and started again: on the device, and on the CPU."""
     command = ["-m", "cam_helpers.training", *SMOKE, "--epochs", "6", "--out"]
-    whole = json_line(_python(place, *command, place.folder / "whole"))
+    whole = _in_this_process(*command[2:], place.folder / "whole")
     yield Row("never stopped: last loss", _losses(place.folder / "whole")[-1])
     for name, environment in (("the device", {}), ("the CPU", Place("cpu", True, place.folder).environment)):
         if environment and place.device == "cpu":
@@ -129,7 +129,7 @@ def two_processes(place: Place) -> Iterator[Row]:
         [str(Path(__file__).with_name("two_on_one.py"))] if place.device == "cuda" else ["-m", "cam_helpers.training"]
     )
     found = json_line(_python(place, *TORCHRUN, "2", *script, *SMOKE, "--out", place.folder / "two"))
-    alone = json_line(_python(place, "-m", "cam_helpers.training", *SMOKE, "--out", place.folder / "one"))
+    alone = _in_this_process(*SMOKE, "--out", place.folder / "one")
     yield must("processes", found["processes"] == 2)
     yield must("device", found["device"].startswith(place.device))
     # batch norm sees each half apart, so the losses are near and not equal
@@ -152,6 +152,13 @@ def several_cards(place: Place) -> Iterator[Row]:
     for name, run in ((f"{count} cards", all_cards), ("one card", alone)):
         yield Row(name, run["pictures_per_second"], "pictures/s")
         yield Row(f"{name}, top-1 on val", run["top1"])
+
+
+def _in_this_process(*arguments) -> dict:
+    """The training command without a process of its own -> what it says in its line of JSON."""
+    from cam_helpers.training.__main__ import main
+
+    return main(list(map(str, arguments)))
 
 
 def json_line(printed: str) -> dict:
