@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .rows import Place, Row, Skipped, must, skipped
+from .rows import Place, Row, Skipped, must, refused_by_mps, skipped
 
 TEN = (
     "resnet18", "resnext50_32x4d", "mobilenet_v2", "efficientnet_b0", "googlenet", "inception_v3",
@@ -65,10 +65,8 @@ def _identity(name, network, images, place: Place) -> Iterator[Row]:
     try:
         with torch.autocast(place.device, torch.bfloat16):
             yield must(f"{name}, bf16 autocast", wrapped(images).identity_error(), SHORT)
-    except (RuntimeError, TypeError) as error:  # MPS knows no bf16 on older systems
-        if place.device != "mps":
-            raise
-        yield skipped(f"{name}, bf16 autocast", f"refused, {str(error).splitlines()[0][:80]}")
+    except (RuntimeError, TypeError) as error:
+        yield refused_by_mps(f"{name}, bf16 autocast", error, place)
 
 
 def _pretrained(place: Place) -> Iterator[Row]:

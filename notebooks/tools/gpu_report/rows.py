@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["Place", "Row", "Skipped", "goal", "must", "skipped", "table_line"]
+__all__ = ["Place", "Row", "Skipped", "goal", "must", "refused_by_mps", "skipped", "table_line"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,13 @@ def goal(what: str, value: float, least: float, unit: str, place: Place) -> Row:
 
 def skipped(what: str, reason: str) -> Row:
     return Row(what, f"skipped: {reason}")
+
+
+def refused_by_mps(what: str, error: Exception, place: Place) -> Row:
+    """A row for what PyTorch does not do on an Apple GPU. Raises the error again on other devices."""
+    if place.device != "mps":
+        raise error
+    return skipped(what, f"refused, {(str(error).splitlines() or [''])[0][:100]}")
 
 
 def table_line(part: str, row: Row) -> str:

@@ -50,7 +50,7 @@ def run_part(part: Callable, place: Place, log: Path, say: Callable[[Row], None]
     began, rows = time.monotonic(), []
     process.start()
     sender.close()
-    end = None
+    end, patience = None, 0.0
     try:
         while end is None and (left := limit - (time.monotonic() - began)) > 0:
             ready = multiprocessing.connection.wait([receiver, process.sentinel], left)
@@ -65,8 +65,10 @@ def run_part(part: Callable, place: Place, log: Path, say: Callable[[Row], None]
                 end = {}
         if end is None:
             end = {"error": f"stopped after {limit:.0f} s"}
+        else:
+            patience = 5.0
     finally:
-        _stop(process, patience=5.0 if end else 0.0)
+        _stop(process, patience)
     if not end:
         end = {"error": f"its process ended with {_exit_word(process.exitcode)}"}
     if not end.get("error") and (missed := [row.what for row in rows if row.required and not row.met]):
@@ -99,6 +101,7 @@ def _in_child(part: Callable, place: Place, sender, log: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     os.environ.update(place.environment)
+    multiprocessing.set_start_method(None, force=True)  # the system's own for what the part starts, not this one's
     end = {"reason": None}  # never empty, as the word of a process that died is
     try:
         for row in part(place):

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from .correctness import difference, tensor_cores
-from .rows import Place, Row, Skipped, must, skipped
+from .rows import Place, Row, Skipped, must, refused_by_mps, skipped
 
 SMOKE = ["--preset", "smoke", "--pictures", "64", "--precision", "no"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
@@ -51,7 +51,11 @@ def fit(place: Place) -> Iterator[Row]:
         if precision == "fp16" and place.device == "cpu":
             yield skipped("fp16", "for GPUs only")
             continue
-        run = fit(copy.deepcopy(start), data, recipe.but(precision=precision, epochs=8))
+        try:
+            run = fit(copy.deepcopy(start), data, recipe.but(precision=precision, epochs=8))
+        except (RuntimeError, TypeError, ValueError, ImportError) as error:
+            yield refused_by_mps(f"precision {precision}", error, place)
+            continue
         least = run.rows[-1]["loss"] / run.rows[0]["loss"]
         yield must(f"precision {precision} ({run.precision}): last loss / first", least, 0.95)
 
@@ -122,13 +126,11 @@ def pin_memory(place: Place) -> Iterator[Row]:
 
 
 def two_processes(place: Place) -> Iterator[Row]:
-    """torchrun with two processes: on one card (through gloo, as NCCL refuses two on one), or on the CPU."""
+    """torchrun with two processes on one card, or on the CPU."""
     if place.device == "mps":
         raise Skipped("PyTorch has no processes that share an Apple GPU")
-    script = (
-        [str(Path(__file__).with_name("two_on_one.py"))] if place.device == "cuda" else ["-m", "cam_helpers.training"]
-    )
-    found = json_line(_python(place, *TORCHRUN, "2", *script, *SMOKE, "--out", place.folder / "two"))
+    script = Path(__file__).with_name("two_on_one.py")
+    found = json_line(_python(place, *TORCHRUN, "2", script, *SMOKE, "--out", place.folder / "two"))
     alone = _in_this_process(*SMOKE, "--out", place.folder / "one")
     yield must("processes", found["processes"] == 2)
     yield must("device", found["device"].startswith(place.device))
