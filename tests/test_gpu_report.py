@@ -16,7 +16,7 @@ import pytest
 import torch
 from conftest import ROOT
 from gpu_report import command
-from gpu_report.rows import Place, Row, Skipped, goal, must, skipped, table_line
+from gpu_report.rows import Place, Row, Skipped, goal, must, refused_by_mps, skipped, table_line
 from gpu_report.running import last_line, run_part
 
 REPORT = [sys.executable, str(ROOT / "notebooks" / "tools" / "gpu_report")]
@@ -107,6 +107,13 @@ def test_lines_of_the_table_say_value_unit_and_verdict():
     assert table_line("loop", must("x", 2.0, 1.0)).endswith("≤ 1: NOT MET")
     assert table_line("loop", Row("x", 2.0, "", "≥ 3", None)).endswith("≥ 3: not judged here")
     assert table_line("loop", skipped("x", "why")).endswith("skipped: why")
+
+
+def test_what_an_apple_gpu_refuses_is_told_and_elsewhere_it_is_an_error(tmp_path):
+    error = RuntimeError("no bfloat16 here\nbecause")
+    assert refused_by_mps("bf16", error, Place("mps", False, tmp_path)) == skipped("bf16", "refused, no bfloat16 here")
+    with pytest.raises(RuntimeError, match="no bfloat16"):
+        refused_by_mps("bf16", error, Place("cuda", False, tmp_path))
 
 
 def test_an_error_is_told_in_its_last_line():

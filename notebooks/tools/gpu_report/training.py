@@ -93,7 +93,7 @@ def resume(place: Place) -> Iterator[Row]:
             continue
         out = place.folder / name.replace(" ", "_")
         epochs = _killed(place, [*command, str(out)], out)
-        yield Row(f"killed after epoch (then {name})", float(epochs))
+        yield Row(f"to be resumed on {name}: epochs before the kill", float(epochs))
         yield must("its state is there, its checkpoint is not", not (out / "checkpoint.safetensors").exists())
         ended = json_line(_python(place, *command, out, **environment))
         yield must(f"resumed on {name}: every epoch once", len(_losses(out)) == 6 and ended["epochs"] == 6)
