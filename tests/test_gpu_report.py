@@ -280,3 +280,18 @@ def test_killed_half_way_what_was_measured_is_on_the_disk(tmp_path):
     report = json.loads(path.read_text(encoding="utf-8"))
     assert list(report["parts"]) == ["training", "checkpoints"] and not report["finished"]
     assert all(part["status"] == "ok" for part in report["parts"].values())
+
+
+def test_it_says_what_to_bring_to_a_machine_without_a_registry(capsys):
+    assert command.main(["--needs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = {line.partition("==")[0] for line in lines}
+    assert {"numpy", "scipy", "accelerate", "psutil", "resvg-py", "ipywidgets"} <= found
+    assert not found & {"torch", "torchvision", "triton", "jupyterlab"}
+    assert len(found) == len(lines) and all("==" in line for line in lines)
+
+
+def test_it_asks_where_the_report_goes(capsys):
+    with pytest.raises(SystemExit) as left:
+        command.main(["--quick"])
+    assert left.value.code == 2 and "--out DIR" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from datetime import date
 from functools import partial
+from importlib.metadata import distribution
 from pathlib import Path
 
 import torch
@@ -53,7 +55,14 @@ writes it to DIR/gpu_report.json.
 
 This report was written on a machine without a GPU: on CUDA and on MPS none of its parts is proven, so a part
 that fails there may be at fault itself. DIR/PART.log says where it stopped. On an H100-class card all parts are
-meant to take less than 8 minutes; that was not measured."""
+meant to take less than 8 minutes; that was not measured.
+
+PyTorch and torchvision are enough to start; parts that need more say what. Where no registry answers, bring it along:
+    python notebooks/tools/gpu_report --needs > needs.txt          here, where the course is installed
+    pip download --no-deps -r needs.txt -d wheels                  (--python-version and --platform of the GPU machine)
+    pip install --no-index --no-deps --target packages wheels/*    there
+    PYTHONPATH=packages python notebooks/tools/gpu_report --out DIR"""
+NOT_NEEDED = re.compile("torch|torchvision|nvidia-.*|cuda-.*|triton|jupyter.*|ipykernel|seaborn|captum|torchcam")
 
 
 def machine(place: Place) -> Iterator[Row]:
@@ -84,6 +93,11 @@ def _driver() -> str:
 def main(arguments: list[str] | None = None) -> int:
     """-> 0: every part is fine or skipped; 1: some failed; 2: there is no such device."""
     given = parser().parse_args(arguments)
+    if given.needs:
+        print(*(f"{name}=={version}" for name, version in sorted(needs().items())), sep="\n")
+        return 0
+    if not given.out:
+        parser().error("say where the report goes: --out DIR")
     with tempfile.TemporaryDirectory() as scratch:
         here = run_part(machine, Place("any", given.quick, Path(scratch)), Path(scratch, "log"), lambda row: None)
     if here["status"] == "failed":
@@ -125,6 +139,22 @@ def measured_on(device: str, facts: dict) -> str:
     """The device in words, for readers of the table."""
     cores = f"{facts['CPU cores']:.0f} CPU cores"
     return {"cuda": facts.get("device name"), "mps": f"Apple's GPU beside {cores}"}.get(device) or cores
+
+
+def needs(name: str = "cam-helpers", found: dict[str, str] | None = None) -> dict[str, str]:
+    """What the parts import beside PyTorch and torchvision: package -> the version installed here."""
+    from packaging.requirements import Requirement  # not on a bare machine
+    from packaging.utils import canonicalize_name
+
+    found = {} if found is None else found
+    for line in distribution(name).requires or ():
+        wanted = Requirement(line)
+        key = canonicalize_name(wanted.name)
+        if key in found or NOT_NEEDED.fullmatch(key) or (wanted.marker and not wanted.marker.evaluate({"extra": ""})):
+            continue
+        found[key] = distribution(key).version
+        needs(key, found)
+    return found
 
 
 def _say(name: str, row: Row) -> None:
@@ -170,7 +200,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python notebooks/tools/gpu_report", description=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, help="folder for gpu_report.json, and a log of each part")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for gpu_report.json, and a log of each part")
+    parser.add_argument("--needs", action="store_true", help="print the packages to bring along, and stop")
     parser.add_argument("--device", choices=("cuda", "mps", "cpu"), help="the best there is, where it is not given")
     parser.add_argument("--quick", action="store_true", help="everything small: does it run, not how fast is it")
     parser.add_argument(
