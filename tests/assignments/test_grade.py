@@ -23,7 +23,8 @@ import tiny_course as tiny
 from filelock import FileLock
 from nbformat.v4 import new_code_cell, new_notebook
 
-from grader import commands, isolation, runner, submissions
+from collector import submissions
+from grader import commands, isolation, runner
 from grader import course as courses
 
 pytestmark = pytest.mark.slow

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import tiny_course as tiny
 
+from collector import Submission
 from grader import runner
-from grader.submissions import Submission
 
 NAMES = ["Jörg", "राम", "李", "Łukasz"]
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 
-from grader import submissions
+from collector import submissions
+from collector.cells import assemble, grade_id
 
 PICTURE = {"image/png": "iVBORw0KGgo="}
 RIGHT = {"double": tiny.DOUBLE, "largest": tiny.LARGEST}
@@ -44,8 +45,8 @@ def answered(**answers: str) -> nbformat.NotebookNode:
     return tiny.handed_in(SOURCES[tiny.NAME], double=tiny.DOUBLE, **answers)
 
 
-def cell(notebook, grade_id: str):
-    return next(cell for cell in notebook.cells if submissions.grade_id(cell) == grade_id)
+def cell(notebook, name: str):
+    return next(cell for cell in notebook.cells if grade_id(cell) == name)
 
 
 def page(notebook) -> str:
@@ -61,7 +62,7 @@ def test_a_pasted_picture_is_shown_and_a_missing_one_stops_nothing(own, pasted):
     theirs = notebook.cells[-1] if own else cell(notebook, "written-why")
     if pasted is not None:
         theirs["attachments"] = pasted
-    made, notes = submissions.assemble(notebook, SOURCES[tiny.NAME])
+    made, notes = assemble(notebook, SOURCES[tiny.NAME])
     shown = page(made)
     assert notes == []
     assert ("data:image/png;base64,iVBORw0KGgo=" in shown) == (pasted == {"p.png": PICTURE})
@@ -72,11 +73,11 @@ def test_a_written_answer_in_a_cell_of_another_kind_is_seen_by_a_person():
     notebook = answered(written_why="because")
     raw = nbformat.from_dict(notebook)
     cell(raw, "written-why").cell_type = "raw"
-    made, notes = submissions.assemble(raw, SOURCES[tiny.NAME])
+    made, notes = assemble(raw, SOURCES[tiny.NAME])
     assert (cell(made, "written-why").source, cell(made, "written-why").cell_type, notes) == ("because", "markdown", [])
 
     cell(raw, "written-why").metadata = {}  # JupyterLab's nbgrader takes the id from a raw cell
-    made, notes = submissions.assemble(raw, SOURCES[tiny.NAME])
+    made, notes = assemble(raw, SOURCES[tiny.NAME])
     assert "because" in [cell.source for cell in made.cells]
     assert cell(made, "written-why").source != cell(SOURCES[tiny.NAME], "written-why").source
     assert notes == ["cell written-why was missing and was put back"]
@@ -403,11 +404,11 @@ COPIED = [
 @pytest.mark.parametrize("make", COPIED)
 def test_copied_cells_cost_no_point(make):
     notebook = make()
-    made, notes = submissions.assemble(notebook, SOURCES[tiny.NAME])
+    made, notes = assemble(notebook, SOURCES[tiny.NAME])
     assert points(made) == 6
-    ids = [submissions.grade_id(each) for each in made.cells if submissions.grade_id(each)]
-    assert sorted(ids) == sorted(map(submissions.grade_id, UNTOUCHED.cells))
-    twice = {name for name, n in Counter(map(submissions.grade_id, notebook.cells)).items() if name and n > 1}
+    ids = [grade_id(each) for each in made.cells if grade_id(each)]
+    assert sorted(ids) == sorted(map(grade_id, UNTOUCHED.cells))
+    twice = {name for name, n in Counter(map(grade_id, notebook.cells)).items() if name and n > 1}
     assert {note.partition(" is there more than once")[0] for note in notes} == {f"cell id {name}" for name in twice}
 
 
@@ -420,7 +421,7 @@ def test_a_written_answer_in_a_copied_cell_is_read(where):
         "first of two": [written, stub, copy_of(stub)], "last of two": [copy_of(stub, "perhaps"), written],
     }  # fmt: skip
     notebook.cells[-1:] = others[where]
-    made, _ = submissions.assemble(notebook, SOURCES[tiny.NAME])
+    made, _ = assemble(notebook, SOURCES[tiny.NAME])
     assert cell(made, "written-why").source == "because"
     assert ("perhaps" in [each.source for each in made.cells]) == (where == "last of two")
 
@@ -430,9 +431,9 @@ def test_a_written_answer_in_a_copied_cell_is_read(where):
 def test_a_person_looks_where_a_text_stands_beside_an_empty_written_part(kind, place):
     notebook, cells = changed(**RIGHT)
     notebook.cells.insert(place, kind("because"))
-    made, _ = submissions.assemble(notebook, SOURCES[tiny.NAME])
+    made, _ = assemble(notebook, SOURCES[tiny.NAME])
     assert "The answer may stand in a cell beside it" in cell(made, "written-why").source
     far, cells = changed(**RIGHT)
     far.cells.insert(2, kind("a remark"))
-    made, _ = submissions.assemble(far, SOURCES[tiny.NAME])
+    made, _ = assemble(far, SOURCES[tiny.NAME])
     assert cell(made, "written-why").source == cells["written-why"].source

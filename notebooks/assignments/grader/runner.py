@@ -20,10 +20,11 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from cam_helpers.files import replacing
+from collector import Submission, collect
+from collector.cells import plain
 
 from . import course as courses
 from . import fingerprint, isolation
-from .submissions import Submission, collect, plain
 
 EXERCISE = re.compile(r"^test-(.+?)(-\d+)?$")  # test-iou and test-iou-2 both count for iou
 ERROR = re.compile(r"^Traceback .*\n(?:[ \t].*\n|\n)*(\S.*)", flags=re.M)  # what a traceback ends with
