@@ -115,8 +115,8 @@ class Source:
         if not isinstance(pictures, Mapping):
             names = [Path(p).stem if isinstance(p, (str, Path)) else "picture" for p in pictures]
             pictures = dict(zip(unique(names), pictures, strict=True))
-        files = (str, Path, Tensor)  # anything else is read once: a stream cannot be read again
-        self.pictures = {name: p if isinstance(p, files) else _read(p) for name, p in pictures.items()}
+        # a stream is read now: it cannot be read again
+        self.pictures = {name: p if isinstance(p, (str, Path)) else _read(p) for name, p in pictures.items()}
         self.truth = dict(truth or {})
         self._kept = lru_cache(maxsize=keep)(self._forward)
 
@@ -143,10 +143,8 @@ class Source:
         if name not in self.pictures:
             raise ValueError(f"there is no picture called {name!r}")
         picture = self.pictures[name]
-        if isinstance(picture, Tensor):
-            return (picture,)
-        found = Path(picture).stat()
-        return picture, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+        found = None if isinstance(picture, Tensor) else Path(picture).stat()
+        return picture, found and (found.st_mtime_ns, found.st_ctime_ns, found.st_size)
 
     def thumbnail(self, name: str) -> Image.Image:
         photo = v2.functional.to_pil_image(_read(self.pictures[name]))
@@ -205,15 +203,13 @@ def shrunk(picture: ForwardedPicture, side: int) -> ForwardedPicture:
 
 def unique(names: Sequence[str]) -> list[str]:
     """Number repeated names by the first number that is free: crane, crane (2)."""
-    taken, seen, numbered = set(names), set(), []
-    numbers = {name: count(2) for name in names}
+    taken, numbered = set(names), {}
     for name in names:
-        if name in seen:
-            name = next(new for k in numbers[name] if (new := f"{name} ({k})") not in taken)
-        taken.add(name)
-        seen.add(name)
-        numbered.append(name)
-    return numbered
+        if name in numbered:
+            name = next(new for k in count(2) if (new := f"{name} ({k})") not in taken)
+            taken.add(name)
+        numbered[name] = None
+    return list(numbered)
 
 
 def _changed(weight: Tensor, how: str) -> Tensor:
