@@ -30,6 +30,7 @@ from tqdm.auto import tqdm
 
 from .files import replacing
 from .maps import CamModel, Cams
+from .networks import fast, fast_cams
 
 __all__ = ["LinearProbe", "cached_features", "caption_labels", "gap_features"]
 
@@ -56,12 +57,14 @@ def caption_labels(captions, words, least: int = 2) -> Tensor:
 def gap_features(model: CamModel | nn.Module, images, batch: int = 64) -> Tensor:
     """Each unit's mean over the picture, as the last linear layer gets it -> (N,K) float32, on the CPU.
 
-    model: a CamModel, or a network that it can wrap. images: a tensor (N,3,H,W), or a Dataset whose items begin with a
-    picture (3,H,W), all of one size. They move to the network's device, `batch` at a time. (With sum or max pooling it
-    is the mean too: the identity score = mean of the map + bias asks for it.) Raises ValueError without pictures.
+    model: a CamModel, or a network, which then runs in float32 as `networks.fast` makes it; for many photos give
+    CamModel(networks.fast(network)), in half precision where the machine is faster so. images: a tensor (N,3,H,W), or
+    a Dataset whose items begin with a picture (3,H,W), all of one size. They move to the network's device, `batch` at a
+    time. (With sum or max pooling it is the mean too: the identity score = mean of the map + bias asks for it.) Raises
+    ValueError without pictures.
     Zhou et al., section 4.
     """
-    cams = model if isinstance(model, CamModel) else CamModel(model)
+    cams = fast_cams(model)
     device = next(cams.model.parameters(), torch.empty(0)).device
     if not len(images):
         raise ValueError("there are no pictures")
@@ -78,7 +81,7 @@ def cached_features(
     the new ones pass through the network, and a pass that was stopped goes on.
 
     Args:
-        model: as in `gap_features`; it takes uint8
+        model: a CamModel, or a network, which then runs as `networks.fast` makes it; it takes uint8
         data: a data set of pictures, drawn or real; for a quick look, one opened with `n=`
         size: side in pixels, or (H, W), to which the pictures are stretched
         folder: where the features are kept; it can be deleted at any time
@@ -87,10 +90,12 @@ def cached_features(
     Raises:
         OSError: nothing can be written to `folder`
     """
-    cams = model if isinstance(model, CamModel) else CamModel(model)
+    cams = model if isinstance(model, CamModel) else CamModel(fast(model))
     size = [size, size] if isinstance(size, int) else list(size)
     weights = [values.cpu().float().numpy() for values in cams.model.state_dict().values()]
-    file = Path(folder, f"{joblib.hash((repr(cams.model), weights))}-{size[0]}x{size[1]}.npz")
+    file = Path(
+        folder, f"{joblib.hash((repr(cams.model), getattr(cams.model, 'low', None), weights))}-{size[0]}x{size[1]}.npz"
+    )
     if hasattr(data, "paths"):  # a file's bytes are read much faster than its pixels
         files = zip(data.paths, data.sizes, strict=True)
         keys = [joblib.hash((Path(path).read_bytes(), shown)) for path, shown in files]
