@@ -93,9 +93,8 @@ def cached_features(
     cams = model if isinstance(model, CamModel) else CamModel(fast(model))
     size = [size, size] if isinstance(size, int) else list(size)
     weights = [values.cpu().float().numpy() for values in cams.model.state_dict().values()]
-    file = Path(
-        folder, f"{joblib.hash((repr(cams.model), getattr(cams.model, 'low', None), weights))}-{size[0]}x{size[1]}.npz"
-    )
+    key = joblib.hash((repr(cams.model), getattr(cams.model, "low", None), weights))
+    file = Path(folder, f"{key}-{size[0]}x{size[1]}.npz")
     if hasattr(data, "paths"):  # a file's bytes are read much faster than its pixels
         files = zip(data.paths, data.sizes, strict=True)
         keys = [joblib.hash((Path(path).read_bytes(), shown)) for path, shown in files]
