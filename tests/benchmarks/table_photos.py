@@ -3,12 +3,12 @@
     CAM_TEST_DATA=folder python tests/benchmarks/table_photos.py [pictures]
     CAM_TEST_DATA=folder python tests/benchmarks/table_photos.py --json data/photo_sets/measured.json
 
-EfficientNet-Lite0, MobileNetV2 and SqueezeNet 1.1, pretrained, on the pictures of `imagenet_val260` (lesson 05), 224 and
-320 pixels wide, strided and dilated: GT-known accuracy at the paper's 20 % of the maximum, and MaxBoxAcc, with 95 % bootstrap intervals
-over pictures and paired differences. Grad-CAM (captum) and torchcam on the same pictures. In theory both are the class
-activation map times a positive number. So torchcam has the same boxes; Grad-CAM cuts negative evidence to zero before
-the map is enlarged, which moves the edge of a few boxes. (In SqueezeNet that number is the part of the places where the
-class score is above zero: where there are none, Grad-CAM has no map.) Twenty minutes.
+EfficientNet-Lite0, MobileNetV2 and SqueezeNet 1.1, pretrained, on the pictures of `imagenet_val260` (lesson 05), 224
+and 320 pixels wide, strided and dilated: GT-known accuracy at the paper's 20 % of the maximum, and MaxBoxAcc, with 95 %
+bootstrap intervals over pictures and paired differences. Grad-CAM (captum) and torchcam on the same pictures. In theory
+both are the class activation map times a positive number. So torchcam has the same boxes; Grad-CAM cuts negative
+evidence to zero before the map is enlarged, which moves the edge of a few boxes. (In SqueezeNet that number is the part
+of the places where the class score is above zero: where there are none, Grad-CAM has no map.) Twenty minutes.
 
 With --json, in a minute or two: the numbers that lessons show beside those of the drawn world (`photo_sets.measured`).
 """
