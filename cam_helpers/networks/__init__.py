@@ -7,6 +7,7 @@ from .gap import NAMES, gap_network
 from .hosts import WeightsUnavailable
 from .published import PretrainedWeights
 from .resolution import dilate
+from .speed import fast, fast_cams
 from .weights import pretrained
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "blobs",
     "caffe_alexnet",
     "dilate",
+    "fast",
+    "fast_cams",
     "fully_convolutional",
     "gap_network",
     "load_checkpoint",

