@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from importlib import metadata
 
 import pandas as pd
 import pytest
@@ -104,3 +105,11 @@ def test_what_cannot_be_done_is_said_before_anything_is_drawn(capsys, tmp_path, 
     with pytest.raises(SystemExit) as stopped:
         main([option.format(file=file) for option in options])
     assert stopped.value.code == 2 and words.format(file=file) in capsys.readouterr().err
+
+
+def test_a_clone_that_is_not_installed_trains_too(tmp_path, monkeypatch, capsys):
+    """Its card names the versions of the packages that are."""
+    there = [found for found in metadata.distributions() if found.name != "cam_helpers"]
+    monkeypatch.setattr("cam_helpers.training.__main__.distributions", lambda: there)
+    result = json.loads(call(capsys, *SMALL, "--epochs", 1, "--out", tmp_path)[-1])
+    assert set(load_checkpoint(result["checkpoint"])[1]["versions"]) == {"torch", "torchvision", "accelerate"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import fields
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 
 import torch
@@ -16,6 +16,8 @@ from ..networks import gap_network, save_checkpoint, stored_weights
 from .loop import evaluate, fit
 from .recipe import PRESETS, Recipe
 from .state import StateFiles
+
+_NOTED = ("torch", "torchvision", "accelerate", "cam_helpers")  # the last one only where it is installed
 
 
 def main(arguments: list[str] | None = None) -> dict:
@@ -56,7 +58,7 @@ def main(arguments: list[str] | None = None) -> dict:
             "recipe": recipe.same_weights(),
             "metrics": {f"val_{k}": v for k, v in scores.items()} | {f"test_{k}": v for k, v in tested.items()},
             "trained_on": f"{run.device}, {run.precision}, {run.seconds:.0f} s",
-            "versions": {name: version(name) for name in ("torch", "torchvision", "accelerate", "cam_helpers")},
+            "versions": {d.name: d.version for d in distributions() if d.name in _NOTED},
         }  # fmt: skip
         save_checkpoint(run.network, card, path)
         print(json.dumps(result), flush=True)
