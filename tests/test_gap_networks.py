@@ -16,7 +16,8 @@ MAPS = {  # features (K,h,w) at the network's picture size: the paper's section 
     "alexnet": (1024, 13, 13), "alexnet_star": (512, 13, 13), "vgg16": (1024, 14, 14), "googlenet": (1024, 14, 14),
     "nin": (1024, 6, 6), "resnet18": (512, 7, 7), "resnet50": (2048, 7, 7), "mobilenet_v2": (1280, 7, 7),
     "squeezenet1_1": (512, 13, 13), "alexnet_places205": (512, 11, 11), "course": (128, 16, 16),
-    "efficientnet_lite0": (1280, 7, 7), "course_star": (128, 16, 16), "course_inception": (256, 16, 16), "course_nin": (128, 16, 16),
+    "course_star": (128, 16, 16), "course_inception": (256, 16, 16), "course_nin": (128, 16, 16),
+    "efficientnet_lite0": (1280, 7, 7),
 }  # fmt: skip
 COURSE = [name for name in NAMES if name.startswith("course")]
 NORMALISING = [*COURSE, "efficientnet_lite0"]  # inside: they take uint8

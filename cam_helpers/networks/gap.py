@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torchvision import models, transforms
 
 from .caffe import caffe_trunk, nin_trunk
+from .published import LITE0, lite0
 from .resolution import blank, run_in_eval, with_resolution
 from .small import TRUNKS, conv, small_trunk
-from .weights import LITE0, lite0, pretrained
+from .weights import pretrained
 
 __all__ = ["NAMES", "Sum", "gap_network"]
 
