@@ -18,6 +18,7 @@ from torchvision.transforms import v2
 from cam_helpers import drawing
 from cam_helpers.images import read_picture
 from cam_helpers.maps import CamModel, Cams, class_activation_maps
+from cam_helpers.networks import fast_cams
 
 from .settings import Settings
 
@@ -92,7 +93,7 @@ class Source:
     """A network, the names of its classes, and pictures; keeps the last few forwarded pictures.
 
     Args:
-        model: what `CamModel` wraps, or a CamModel
+        model: a CamModel, or a network, of which the explorer takes a copy as it is now (`networks.fast`)
         classes: their names
         pictures: {name: picture} or a sequence; a picture is what `read_picture` reads, or a uint8 tensor (3,H,W)
         transform: a torchvision preset (`weights.transforms()`), of which only the normalisation is used, or any
@@ -109,7 +110,7 @@ class Source:
 
     def __init__(self, model: nn.Module | CamModel, classes: Sequence[str], pictures, transform: Callable | None = None,
                  side: int | None = None, truth: Mapping | None = None, show: int = 512, keep: int = 8):  # fmt: skip
-        self.model = model if isinstance(model, CamModel) else CamModel(model)
+        self.model = fast_cams(model)
         self.classes, self.transform, self.show = list(classes), transform, show
         self.side = side or getattr(transform, "crop_size", [224])[0]
         if not isinstance(pictures, Mapping):

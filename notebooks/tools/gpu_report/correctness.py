@@ -77,9 +77,6 @@ def _pretrained(place: Place) -> Iterator[Row]:
     except networks.WeightsUnavailable as reason:
         yield skipped("the pretrained network", str(reason))
         return
-    except TypeError:  # a version in which the name is no option
-        yield skipped("the pretrained network", "the installation carries none")
-        return
     random = torch.Generator().manual_seed(0)
     photos = torch.randint(256, (4, 3, 256, 320), dtype=torch.uint8, generator=random)
     images = torch.stack([weights.transforms()(photo) for photo in photos])
