@@ -10,11 +10,9 @@ import warnings
 from pathlib import Path
 
 from . import ade20k, coco, folder
-from .ade20k import ade20k_scenes
 from .archives import unpack
 from .base import RealDataset
 from .checking import MissingData, Problem
-from .folder import imagefolder
 from .ilsvrc import ilsvrc_csv
 from .torchvision_sets import imagenette, pets, voc2007
 
@@ -25,8 +23,8 @@ FORMATS = {
     "pets": (pets, ("trainval", "test", "train", "val")),
     "imagenette": (imagenette, ("train", "val")),
     "voc2007": (voc2007, ("trainval", "test", "train", "val")),
-    "imagefolder": (imagefolder, folder.SPLITS),
-    "ade20k_scenes": (ade20k_scenes, ade20k.SPLITS),
+    "imagefolder": (folder.imagefolder, folder.SPLITS),
+    "ade20k_scenes": (ade20k.ade20k_scenes, ade20k.SPLITS),
     "ilsvrc_csv": (ilsvrc_csv, ("val",)),
     "coco": (coco.coco, coco.SPLITS),
 }
