@@ -39,7 +39,13 @@ NETWORKS = {  # -> batch norms that no convolution stands before
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "left"), NETWORKS.items())
+QUICK = ("resnet18", "mobilenet_v2", "shufflenet_v2_x0_5", "course")  # the others with the slow tests
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [pytest.param(*pair, marks=() if pair[0] in QUICK else pytest.mark.slow) for pair in NETWORKS.items()],
+)
 def test_folded_norms_change_nothing_but_rounding(name, left, way):
     way(*FLOAT)
     torch.manual_seed(1)

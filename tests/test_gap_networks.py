@@ -293,6 +293,7 @@ def test_without_weights_it_says_so_at_once(empty_home, no_network, monkeypatch)
         gap_network("vgg16", 10, weights="DEFAULT")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "resolution"), [("mobilenet_v2", 14), ("squeezenet1_1", 25)])
 def test_dilated_real_weights_still_classify(test_data, monkeypatch, no_network, name, resolution):
     monkeypatch.setenv("TORCH_HOME", str(test_data / "torch_home"))

@@ -153,6 +153,7 @@ def test_the_help_says_that_cuda_is_unproven(capsys):
 # -- parts in processes of their own ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # processes that import torch
 @pytest.mark.parametrize("part", ENDS, ids=lambda part: part.__name__)
 def test_however_a_part_ends_it_is_told(tmp_path, part):
     said = []
@@ -183,6 +184,7 @@ def test_a_part_that_hangs_is_stopped_with_all_it_started(tmp_path):
     pytest.fail("what the part started still runs")
 
 
+@pytest.mark.slow
 def test_one_part_that_fails_does_not_hide_the_rest(tmp_path, monkeypatch, capsys):
     parts = {"first": fine, "second": breaks, "third": is_killed, "fourth": fine}
     monkeypatch.setattr(command, "PARTS", parts)
@@ -196,6 +198,7 @@ def test_one_part_that_fails_does_not_hide_the_rest(tmp_path, monkeypatch, capsy
     assert "4 parts, 2 failed: second, third" in printed and "illegal memory access" in printed
 
 
+@pytest.mark.slow
 def test_a_device_that_is_not_there_is_named(tmp_path, capsys):
     device = "mps" if torch.cuda.is_available() else "cuda"
     assert command.main(["--out", str(tmp_path / "new"), "--device", device]) == 2

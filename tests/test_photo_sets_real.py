@@ -48,6 +48,7 @@ def test_imagenet_pictures():
     assert (ours[:, 2:] - theirs[:, 2:] - one).abs().max() < 0.01
 
 
+@pytest.mark.slow
 def test_coco():
     """The official layout; masks for a part of the objects; every size, box and caption is used."""
     started = time.process_time()
