@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from .maps import CamModel, Cams
+from .networks import fast_cams
 
 __all__ = ["LinearProbe", "gap_features"]
 
@@ -29,12 +30,14 @@ __all__ = ["LinearProbe", "gap_features"]
 def gap_features(model: CamModel | nn.Module, images, batch: int = 64) -> Tensor:
     """Each unit's mean over the picture, as the last linear layer gets it -> (N,K) float32, on the CPU.
 
-    model: a CamModel, or a network that it can wrap. images: a tensor (N,3,H,W), or a Dataset whose items begin with a
-    picture (3,H,W), all of one size. They move to the network's device, `batch` at a time. (With sum or max pooling it
-    is the mean too: the identity score = mean of the map + bias asks for it.) Raises ValueError without pictures.
+    model: a CamModel, or a network, which then runs in float32 as `networks.fast` makes it; for many photos give
+    CamModel(networks.fast(network)), in half precision where the machine is faster so. images: a tensor (N,3,H,W), or
+    a Dataset whose items begin with a picture (3,H,W), all of one size. They move to the network's device, `batch` at a
+    time. (With sum or max pooling it is the mean too: the identity score = mean of the map + bias asks for it.) Raises
+    ValueError without pictures.
     Zhou et al., section 4.
     """
-    cams = model if isinstance(model, CamModel) else CamModel(model)
+    cams = fast_cams(model)
     device = next(cams.model.parameters(), torch.empty(0)).device
     if not len(images):
         raise ValueError("there are no pictures")

@@ -34,6 +34,14 @@ def test_data() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def lite0():
+    """The network that the installation carries -> (network, weights); not to be changed."""
+    from cam_helpers.networks import pretrained
+
+    return pretrained()
+
+
 @pytest.fixture
 def empty_home(monkeypatch, tmp_path):
     """A folder for weights with nothing in it, and none of the machine's own settings."""

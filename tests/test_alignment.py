@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
+from timm.layers import Conv2dSame
 from tiny_networks import Tiny, pictures, tiny_network
 from torch import nn
 from torch.nn import functional as F
@@ -41,9 +42,12 @@ def chains(draw):
         kernel = draw(st.integers(1, 4)), draw(st.integers(1, 4))
         stride, dilation = draw(st.integers(1, 3)), draw(st.integers(1, 2))
         padding = draw(st.integers(0, min(kernel) // 2))
-        kind = draw(st.sampled_from(["convolution", "pooling", "pad"]))
+        kind = draw(st.sampled_from(["convolution", "as in TensorFlow", "pooling", "pad"]))
         if kind == "convolution":
             layers.append(nn.Conv2d(1, 1, kernel, stride, padding, dilation))
+            nn.init.ones_(layers[-1].weight)
+        elif kind == "as in TensorFlow":  # padding "same" depends on the picture's size
+            layers.append(Conv2dSame(1, 1, kernel, stride, dilation=dilation))
             nn.init.ones_(layers[-1].weight)
         elif kind == "pooling":
             layers.append(nn.AvgPool2d(kernel, stride, padding))

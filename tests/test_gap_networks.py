@@ -17,8 +17,10 @@ MAPS = {  # features (K,h,w) at the network's picture size: the paper's section 
     "nin": (1024, 6, 6), "resnet18": (512, 7, 7), "resnet50": (2048, 7, 7), "mobilenet_v2": (1280, 7, 7),
     "squeezenet1_1": (512, 13, 13), "alexnet_places205": (512, 11, 11), "course": (128, 16, 16),
     "course_star": (128, 16, 16), "course_inception": (256, 16, 16), "course_nin": (128, 16, 16),
+    "efficientnet_lite0": (1280, 7, 7),
 }  # fmt: skip
 COURSE = [name for name in NAMES if name.startswith("course")]
+NORMALISING = [*COURSE, "efficientnet_lite0"]  # inside: they take uint8
 FULL = ("avg", "max", "sum")
 POOLS = dict.fromkeys(("mobilenet_v2", "squeezenet1_1", "alexnet_places205", *COURSE), FULL)  # the others: "avg"
 SLOW = dict.fromkeys(("vgg16", "googlenet", "resnet50"), pytest.mark.slow)
@@ -32,7 +34,7 @@ def on_meta(name, *args, **options):
 
 def blank(name, n=2, size=None):
     size = size or NAMES[name]
-    kind = torch.uint8 if name in COURSE else torch.float32
+    kind = torch.uint8 if name in NORMALISING else torch.float32
     return torch.zeros(n, 3, size, size, device="meta", dtype=kind)
 
 
@@ -61,7 +63,7 @@ def test_logits_are_what_the_maps_give_back(name):
     for pool in POOLS.get(name, FULL if name in SLOW else ("avg",)):
         torch.manual_seed(3)
         size = 64 if name in COURSE else 96
-        images = drawn(2, size) if name in COURSE else pictures(2, size)
+        images = drawn(2, size) if name in NORMALISING else pictures(2, size)
         model = gap_network(name, 5, pool)
         if not any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):
             for layer in model.modules():  # the first weights of a deep network without norms let the signal die
@@ -77,7 +79,7 @@ def test_logits_are_what_the_maps_give_back(name):
         assert cams.rectified == cams.head_first
         # empty, if nothing but the bias reached the scores
         assert (cams.logits[0] - cams.logits[1]).abs().max() > 0.01 * cams.logits.abs().max()
-        if name in COURSE:
+        if name in NORMALISING:
             torch.testing.assert_close(wrapped(images / 255).logits, cams.logits)
 
 
@@ -192,7 +194,8 @@ def test_pixels_compile_into_one_graph():
 @pytest.mark.parametrize(
     ("name", "resolution", "units"),
     [
-        ("resnet18", 28, 512), ("mobilenet_v2", 14, 1280), ("alexnet", 25, 1024), ("squeezenet1_1", 25, 512),
+        ("resnet18", 28, 512), ("mobilenet_v2", 14, 1280), ("efficientnet_lite0", 14, 1280),
+        ("alexnet", 25, 1024), ("squeezenet1_1", 25, 512),
         ("googlenet", 26, 1024), ("course", 32, 128), ("course", 16, 128),
     ],
 )  # fmt: skip

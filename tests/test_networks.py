@@ -11,7 +11,7 @@ from tiny_networks import pictures, weights_file
 from torchvision import models
 
 from cam_helpers import CamModel
-from cam_helpers.networks import WeightsUnavailable, pretrained, weights
+from cam_helpers.networks import WeightsUnavailable, hosts, pretrained
 
 NAME = "squeezenet1_1"  # the smallest file
 
@@ -133,7 +133,7 @@ def test_a_proxy_that_refuses_leaves_one_line_for_the_reader(empty_home, monkeyp
 def test_any_reply_of_the_host_is_an_answer(monkeypatch, status):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with proxy_that_says(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()) as address:
-        assert weights.answers(f"{address}/weights.pth", 5.0)
+        assert hosts.answers(f"{address}/weights.pth", 5.0)
 
 
 @pytest.mark.parametrize("name", [NAME, "mobilenet_v2"])

@@ -14,13 +14,19 @@ from torchcam.methods import CAM
 from cam_helpers import CamModel, NotCamCompatible, class_activation_maps
 
 CLASSES = [0, 7, 431]
-LAYERS = {"resnet18": ("layer4", "fc"), "mobilenet_v2": ("features", "classifier.1"), "densenet121": ("1", "4")}
+LAYERS = {
+    "resnet18": ("layer4", "fc"), "mobilenet_v2": ("features", "classifier.1"), "densenet121": ("1", "4"),
+    "efficientnet_lite0": ("trunk", "head"),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=LAYERS)
-def network(request):
+def network(request, lite0):
     """(a network for the others, the layer and the head to tell them, two pictures, what we make of them)"""
-    model, images = random_network(request.param, 96), pictures(2, 96)
+    if request.param == "efficientnet_lite0":  # with its weights
+        model, images = lite0[0], pictures(2, 96).sigmoid()
+    else:
+        model, images = random_network(request.param, 96), pictures(2, 96)
     cams = CamModel(model)(images)
     if request.param == "densenet121":  # its last ReLU is a function, which has no layer to hook: written out, it has
         model = nn.Sequential(model.features, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), model.classifier)

@@ -26,7 +26,7 @@ def networks(test_data):
         patch.setenv("TORCH_HOME", str(test_data / "torch_home"))
         patch.setenv("CAM_OFFLINE", "1")
         patch.setattr(torch.hub, "_hub_dir", None)
-        found = {name: pretrained(name) for name in ("mobilenet_v2", "squeezenet1_1")}
+        found = {name: pretrained(name) for name in ("mobilenet_v2", "squeezenet1_1", "efficientnet_lite0")}
     return {name: (CamModel(network), weights) for name, (network, weights) in found.items()}
 
 
@@ -54,8 +54,9 @@ def cams_of_whole(networks, name, both, side):
 
 
 @pytest.mark.parametrize("side", WHOLE)
-def test_the_maxima_of_mobilenet_lie_on_the_dog_and_on_the_cat(networks, both, side):
-    dog, cat = cams_of_whole(networks, "mobilenet_v2", both, side).maps([BULL_MASTIFF, TABBY])[0]
+@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_lite0"])
+def test_the_maxima_lie_on_the_dog_and_on_the_cat(networks, name, both, side):
+    dog, cat = cams_of_whole(networks, name, both, side).maps([BULL_MASTIFF, TABBY])[0]
     assert inside(peak(dog), DOG)
     assert inside(peak(cat), CAT)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchvision import models, transforms
 
 from .caffe import caffe_trunk, nin_trunk
+from .published import LITE0, lite0
 from .resolution import blank, run_in_eval, with_resolution
 from .small import TRUNKS, conv, small_trunk
 from .weights import pretrained
@@ -34,7 +35,7 @@ class Design:
     """How a network is built.
 
     size: side of its pictures, in pixels
-    source, last: the torchvision network its convolutions are from, and the stage at which they are cut
+    source, last: the published network its convolutions are from, and the stage at which they are cut
     trunk: makes the convolutions, where torchvision has none
     extra: units of the 3×3 convolutions between trunk and pooling, in `groups`
     head_first: the head stands before the pooling
@@ -61,6 +62,7 @@ DESIGNS = {
     "resnet50": Design(224, "resnet50", "layer4"),
     "mobilenet_v2": Design(224, "mobilenet_v2", "18"),
     "squeezenet1_1": Design(224, "squeezenet1_1", "12", head_first=True),
+    LITE0: Design(224, LITE0),
     "alexnet_places205": Design(227, trunk=partial(caffe_trunk, 384, 1), extra=(512, 512), groups=2),
     "course": Design(64, trunk=partial(small_trunk, "course")),
     "course_star": Design(64, trunk=partial(small_trunk, "course_star"), extra=(128, 128)),
@@ -83,9 +85,10 @@ def gap_network(
     The paper's: alexnet, vgg16, googlenet are cut after conv5, conv5-3, inception4e (13×13, 14×14, 14×14 places) and
     get a 3×3 convolution with 1024 units; alexnet_star two with 512, as in the released `alexnetplusCAM`;
     alexnet_places205 is the released Caffe layout; nin ends in 1×1 convolution → ReLU → pooling as it is. resnet18,
-    resnet50, mobilenet_v2, squeezenet1_1 have pooling and one linear layer already: no extra convolution. course and
-    course_*: small ones for the drawn world, which take uint8, or float from 0 to 1, of 64 or 128 pixels; course_dense
-    is what others are compared with and has no exact map. The dropout of torchvision's heads is left out.
+    resnet50, mobilenet_v2, squeezenet1_1, efficientnet_lite0 have pooling and one linear layer already: no extra
+    convolution. course and course_*: small ones for the drawn world, of 64 or 128 pixels; course_dense is what others
+    are compared with and has no exact map. course… and efficientnet_lite0 take uint8, or float from 0 to 1. The dropout
+    of torchvision's heads is left out.
 
     Args:
         name: one of NAMES, which also holds the side of each network's pictures
@@ -143,6 +146,9 @@ def _trunk(name: str, design: Design, weights) -> tuple[nn.Sequential, nn.Module
         if weights is not None:
             raise ValueError(f"there are no pretrained weights for {name}: weights=None")
         return design.trunk(), None
+    if design.source == LITE0:
+        whole = lite0() if weights is None else pretrained(LITE0, weights=None if weights == "DEFAULT" else weights)[0]
+        return whole.trunk, None if weights is None else whole.head
     if weights is None:
         options = {"aux_logits": False, "init_weights": True} if design.source == "googlenet" else {}
         return _cut(models.get_model(design.source, **options), design.last), None

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from ..devices import processes
 from ..maps import CamModel
+from ..networks import fast_cams
 from .counts import SceneStatistics
 
 
@@ -75,7 +76,7 @@ def scene_statistics(model, data, scenes: Sequence[str] | None = None, batch: in
     state, pictures = processes(), Annotated(data, scenes)
     found = SceneStatistics(pictures.scenes, pictures.names, **settings)
     if isinstance(model, nn.Module):
-        model = CamModel(model)
+        model = fast_cams(model)
     like = next(model.model.parameters(), torch.empty(0)) if isinstance(model, CamModel) else torch.empty(0)
     with state.split_between_processes(list(range(len(pictures)))) as mine:
         loader = DataLoader(Subset(pictures, mine), batch)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ..maps import CamModel, NotCamCompatible
+from ..networks import fast_cams
 from ..occlusion import hidden, mean_over_windows, window_corners
 
 
@@ -71,7 +72,7 @@ def receptive_field(
     """
     size = tuple(images.shape[2:])
     corners = window_corners(size, window, stride)
-    cams = model if isinstance(model, CamModel) else CamModel(model)
+    cams = fast_cams(model)
     box = theoretical_field(cams, size) if box is None else tuple(box)
     features = cams(images).features[:, unit].float()
     total, count = torch.zeros(2, 2 * size[0], 2 * size[1], dtype=torch.double)
