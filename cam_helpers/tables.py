@@ -27,7 +27,8 @@ def average(values, digits: int = 1) -> str:
 
 def percent(rate, digits: int = 1) -> str:
     """A Score, or hits (N,), in per cent with its interval: "63.2 % (60.1 % to 66.0 %)"."""
-    return with_interval(_mean(rate), *interval(rate), form=f".{digits}%").replace("%", " %")
+    low, high = map(abs, interval(rate))  # no -0.0
+    return with_interval(_mean(rate), low, high, form=f".{digits}%").replace("%", " %")
 
 
 def in_percent(rate, digits: int = 1) -> str:

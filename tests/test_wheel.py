@@ -53,14 +53,15 @@ def test_the_packages_come_from_the_wheel_with_their_data(installed):
     code = (
         "import cam_explorer, cam_helpers, drawn_world, photo_sets\nfrom cam_helpers import networks\n"
         "print(drawn_world.__file__, cam_helpers.__file__, photo_sets.__file__, cam_explorer.__file__)\n"
-        "print(len(drawn_world.TASKS), len(networks.load_checkpoint('objects-gap')[1]['classes']))\n"
+        "print(len(drawn_world.TASKS), len(networks.load_checkpoint('objects-gap')[1]['classes']), "
+        "photo_sets.measured()['about']['photos'])\n"
         "print(drawn_world.cache_folder())"
     )
     done = subprocess.run([python, "-c", code], cwd=folder, env=environment(folder), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     files, numbers, cache = done.stdout.strip().split("\n")
     assert all(name.startswith(str(folder.parent / "venv")) for name in files.split())
-    assert numbers == "10 20"
+    assert numbers == "10 20 260"
     assert cache.startswith(str(folder.parent / "home"))
 
 

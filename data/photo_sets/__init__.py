@@ -5,6 +5,7 @@ image, label = data[0]       # uint8 (3, 224, 224), and the class
 data                         # how many pictures, and everything that was wrong with the files
 """
 
+import json
 import warnings
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from .folder import imagefolder
 from .ilsvrc import ilsvrc_csv
 from .torchvision_sets import imagenette, pets, voc2007
 
-__all__ = ["FORMATS", "MissingData", "Problem", "RealDataset", "open", "unpack"]
+__all__ = ["FORMATS", "MissingData", "Problem", "RealDataset", "measured", "open", "unpack"]
 
 # name → what lists its pictures, its splits (the first is the default)
 FORMATS = {
@@ -60,3 +61,13 @@ def open(name: str, root, split: str | None = None, *, n=None, size=None, check=
     if dataset.problems:
         warnings.warn(repr(dataset), stacklevel=2)
     return dataset
+
+
+def measured() -> dict:
+    """What class activation maps do on 260 ILSVRC photos, for readers without them: row → score → [value, low, high].
+
+    Rows "efficientnet_lite0" (`networks.pretrained()`), the same "…, dilated", and "fixed box" in the middle; scores
+    top1_error, top5_error, boxes_at_20, max_box_acc, peak_in_box, parts of 1 with 95 % bootstrap intervals. "about"
+    says of which photos, when and with what. Made by `python tests/benchmarks/table_photos.py --json FILE`.
+    """
+    return json.loads(Path(__file__).with_name("measured.json").read_text(encoding="utf-8"))

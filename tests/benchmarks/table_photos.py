@@ -1,6 +1,7 @@
 """Boxes on ILSVRC photos, with three small networks: one table, every method through the same boxes and normalisation.
 
     CAM_TEST_DATA=folder python tests/benchmarks/table_photos.py [pictures] [network …]
+    CAM_TEST_DATA=folder python tests/benchmarks/table_photos.py --json data/photo_sets/measured.json
 
 EfficientNet-Lite0, MobileNetV2 and SqueezeNet 1.1, pretrained, on the pictures of `imagenet_val260` (lesson 05), 224
 and 320 pixels wide, strided and dilated: errors of classification, GT-known accuracy at the paper's 20 % of the
@@ -9,8 +10,12 @@ also the one that lies where its cells look (`aligned`). Grad-CAM (captum) and t
 both are the class activation map times a positive number. So torchcam has the same boxes; Grad-CAM cuts negative
 evidence to zero before the map is enlarged, which moves the edge of a few boxes. (In SqueezeNet that number is the part
 of the places where the class score is above zero: where there are none, Grad-CAM has no map.) Half an hour.
+
+With --json, in a minute or two: the numbers that lessons show beside those of the drawn world (`photo_sets.measured`).
 """
 
+import datetime
+import json
 import os
 import sys
 from pathlib import Path
@@ -24,12 +29,13 @@ import photo_sets
 from cam_helpers import CamModel, boxes_from_maps, networks, saliency, scores
 
 THRESHOLDS = 50  # of the maximum, for MaxBoxAcc
+LITE0 = "efficientnet_lite0"
 LAYERS = {  # features and head
-    "efficientnet_lite0": ("trunk", "head"),
+    LITE0: ("trunk", "head"),
     "mobilenet_v2": ("features", "classifier.1"),
     "squeezenet1_1": ("features", "classifier.1"),
 }
-STRIDES = {"efficientnet_lite0": (32, 16), "mobilenet_v2": (32, 16), "squeezenet1_1": (16, 8)}
+STRIDES = {LITE0: (32, 16), "mobilenet_v2": (32, 16), "squeezenet1_1": (16, 8)}
 
 
 def torchcam(network, name, images, classes):
@@ -77,12 +83,52 @@ def row(name, judged, base=None, centre=None, note=""):
     print(f"{name:<31} " + "  ".join(cells) + note, flush=True)
 
 
-def main(n: int | None = None, *names: str) -> None:
+def measured(photos) -> dict:
+    """-> row: score: [value, low, high], parts of 1. EfficientNet-Lite0 at 224 pixels, and a box in the middle."""
+    pictures, truth, size = photos.images[:], photos.boxes, tuple(photos.images[:1].shape[2:])
+    network, weights = networks.pretrained()
+    images = v2.functional.resize(pictures, [224, 224]) / 255
+    at20, best = judge(scores.centred_box(len(photos), size), truth)
+    rows = {"fixed box": {"boxes_at_20": at20, "max_box_acc": best}}
+    for name, stride in ((LITE0, 32), (f"{LITE0}, dilated", 16)):
+        model, logits, maps = CamModel(networks.dilate(network, stride)), [], []
+        for x, c in zip(images.split(20), photos.labels.split(20), strict=True):
+            cams = model(x)
+            logits.append(cams.logits)
+            maps.append(cams.maps(c, size=size)[:, 0])
+        maps, error = torch.cat(maps), scores.classification_error(torch.cat(logits), photos.labels)
+        at20, best = judge(maps, truth)
+        rows[name] = {"top1_error": error[1], "top5_error": error[5], "boxes_at_20": at20, "max_box_acc": best}
+        rows[name]["peak_in_box"] = scores.pointing_game(maps, truth)
+    return {
+        "about": {
+            "photos": len(photos),
+            "set": "ILSVRC 2012 validation, up to five boxes a photo",
+            "size": 224,
+            "weights": weights.name,
+            "torch": torch.__version__,
+            "date": datetime.date.today().isoformat(),
+        }
+    } | {
+        row: {name: [round(x, 4) for x in (score, *score.interval())] for name, score in found.items()}
+        for row, found in rows.items()
+    }
+
+
+def main(*words: str) -> None:
     folder = Path(os.environ.get("CAM_TEST_DATA") or "nowhere") / "imagenet_val260"
     if not (folder / "boxes.csv").is_file():
         print("No ILSVRC pictures: CAM_TEST_DATA names no folder that holds imagenet_val260.")
-        return
-    photos = photo_sets.open("ilsvrc_csv", folder, check=False, n=n)
+    elif words[:1] == ("--json",):
+        found = measured(photo_sets.open("ilsvrc_csv", folder, check=False))
+        Path(words[1]).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    else:
+        n = next((int(word) for word in words if word.isdigit()), None)
+        photos = photo_sets.open("ilsvrc_csv", folder, check=False, n=n)
+        table(photos, [word for word in words if not word.isdigit()])
+
+
+def table(photos, names) -> None:
     pictures, truth = photos.images[:], photos.boxes
     size = tuple(pictures.shape[2:])
     fixed = judge(scores.centred_box(len(photos), size), truth)
@@ -123,4 +169,4 @@ def main(n: int | None = None, *names: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*(int(word) if word.isdigit() else word for word in sys.argv[1:]))
+    main(*sys.argv[1:])
