@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and the packages of pictures, which commands look for."""
+"""Files that are there whole or not at all, whether others may be fetched, and the packages of pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
-__all__ = ["picture_package", "replacing"]
+__all__ = ["offline", "picture_package", "replacing"]
+
+
+def offline() -> bool:
+    """Whether CAM_OFFLINE forbids to ask the network ("", "0", "false", "no" and "off" do not)."""
+    return os.environ.get("CAM_OFFLINE", "").lower() not in ("", "0", "false", "no", "off")
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ class Cams:
     logits (N,C) · features (N,K,h,w) · weight (C,K) · bias (C,), or None where no bias is added after the pooling.
     pool is "avg", "sum" or "max". A head that stands *before* the pooling (SqueezeNet, Network in Network) adds its
     bias at every place, and may cut negative evidence there: then bias is None and local_bias, rectified are set.
-    centres (h,), (w,): the rows and columns at which the cells look, in pixels of the network's picture (H,W).
+    centres (h,), (w,): the middle rows and columns of what the cells can see, in pixels of the network's picture (H,W).
     """
 
     logits: Tensor
@@ -78,8 +78,9 @@ class Cams:
         classes: None (all C), an int, a sequence of ints (the same for every picture) -> (N,len,h,w), or an (N,)
         tensor of ints, one class per picture -> (N,1,h,w). size=(H,W) resizes bilinearly, as the paper does to lay
         the map over the picture: as if the cells divided it evenly, which is how the field scores maps. aligned=True
-        puts each cell at its `centres`, where it looks. Raises IndexError for a class that does not exist, ValueError
-        or TypeError for a selection of another form, ValueError for aligned maps without size or centres.
+        puts each cell at its `centres`, in the middle of what it can see. Trained weights may look to one side of that,
+        and aligned maps then point worse: measure (lesson 02). Raises IndexError for a class that does not exist,
+        ValueError or TypeError for a selection of another form, ValueError for aligned maps without size or centres.
         """
         chosen, per_picture = select_classes(classes, *self.logits.shape)
         features = self.features.float() if self.features.dtype in (torch.half, torch.bfloat16) else self.features

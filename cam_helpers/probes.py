@@ -7,8 +7,13 @@ probe.maps(CamModel(network)(images).features)            # ... and where they a
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
+import joblib
 import numpy as np
 import torch
 from sklearn.base import clone
@@ -20,11 +25,33 @@ from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
+from torchvision.transforms.v2.functional import resize
+from tqdm.auto import tqdm
 
+from .files import replacing
 from .maps import CamModel, Cams
-from .networks import fast_cams
+from .networks import fast, fast_cams
 
-__all__ = ["LinearProbe", "gap_features"]
+__all__ = ["LinearProbe", "cached_features", "caption_labels", "gap_features"]
+
+
+def caption_labels(captions, words, least: int = 2) -> Tensor:
+    """What pictures show, by what people wrote about them -> int64 (N,), 1 where the captions say so.
+
+    Args:
+        captions: for each picture one sentence, or a list of them
+        words: a phrase, singular or plural, in whole words, upper and lower case alike ("laptop"); or a function from
+            the list of a picture's captions to yes or no
+        least: how many of a picture's captions must have the phrase; all, where it has fewer
+
+    Zhou et al., section 4.2.
+    """
+    lists = [[own] if isinstance(own, str) else own for own in captions]
+    if callable(words):
+        return torch.tensor([bool(words(own)) for own in lists], dtype=torch.long)
+    phrase = re.compile(rf"\b{re.escape(words)}(s|es)?\b", re.IGNORECASE)
+    counts = [(sum(phrase.search(caption) is not None for caption in own), len(own)) for own in lists]
+    return torch.tensor([count >= max(1, min(least, written)) for count, written in counts], dtype=torch.long)
 
 
 def gap_features(model: CamModel | nn.Module, images, batch: int = 64) -> Tensor:
@@ -43,6 +70,50 @@ def gap_features(model: CamModel | nn.Module, images, batch: int = 64) -> Tensor
         raise ValueError("there are no pictures")
     parts = images.split(batch) if isinstance(images, Tensor) else DataLoader(images, batch, collate_fn=_pictures)
     return torch.cat([_means(cams(part.to(device)).features).cpu() for part in parts])
+
+
+def cached_features(
+    model: CamModel | nn.Module, data, size: int | tuple[int, int], folder: str | os.PathLike, batch: int = 16
+) -> Tensor:
+    """`gap_features`, computed once for each picture and network -> (N,K) float32, kept as float16.
+
+    They lie in `folder`, a file for each network and size, under the contents of the pictures: with more pictures only
+    the new ones pass through the network, and a pass that was stopped goes on.
+
+    Args:
+        model: a CamModel, or a network, which then runs as `networks.fast` makes it; it takes uint8
+        data: a data set of pictures, drawn or real; for a quick look, one opened with `n=`
+        size: side in pixels, or (H, W), to which the pictures are stretched
+        folder: where the features are kept; it can be deleted at any time
+        batch: pictures a pass
+
+    Raises:
+        OSError: nothing can be written to `folder`
+    """
+    cams = model if isinstance(model, CamModel) else CamModel(fast(model))
+    size = [size, size] if isinstance(size, int) else list(size)
+    weights = [values.cpu().float().numpy() for values in cams.model.state_dict().values()]
+    key = joblib.hash((repr(cams.model), getattr(cams.model, "low", None), weights))
+    file = Path(folder, f"{key}-{size[0]}x{size[1]}.npz")
+    if hasattr(data, "paths"):  # a file's bytes are read much faster than its pixels
+        files = zip(data.paths, data.sizes, strict=True)
+        keys = [joblib.hash((Path(path).read_bytes(), shown)) for path, shown in files]
+    else:
+        keys = [joblib.hash(image.numpy()) for image in data.images]
+    kept = {}
+    with suppress(Exception), np.load(file) as stored:  # there is none yet, or it is damaged
+        kept = dict(zip(stored["keys"].tolist(), stored["features"], strict=True))
+    new = [i for i, key in enumerate(keys) if key not in kept]
+    try:
+        for start in tqdm(range(0, len(new), batch), "features", unit="batch", leave=False, disable=not new):
+            part = new[start : start + batch]
+            images = torch.stack([resize(data.images[i], size) for i in part])
+            kept.update(zip([keys[i] for i in part], gap_features(cams, images, batch).half().numpy(), strict=True))
+    finally:
+        if new and kept:
+            with replacing(file) as output:
+                np.savez(output, keys=np.array(list(kept)), features=np.stack(list(kept.values())))
+    return torch.from_numpy(np.stack([kept[key] for key in keys])).float()
 
 
 def _pictures(items: list) -> Tensor:

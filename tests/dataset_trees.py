@@ -1,6 +1,7 @@
 """Small trees in the exact layout of each data set, and the ways in which files go bad."""
 
 import io
+import json
 import os
 from pathlib import Path
 
@@ -119,6 +120,38 @@ def ade_tree(root):
     rows += [f"{k}\t0.01\t100\t10\t0\tthing {k}, alias {k}" for k in range(1, 151)]
     put(base / "objectInfo150.txt", "\n".join(rows) + "\n")
     return base
+
+
+def coco_files():
+    """instances and captions: three photographs of 40×30, four objects: a polygon, a box only, runs, a crowd."""
+    licences = [{"id": k, "name": f"licence {k}", "url": f"http://licence/{k}"} for k in (1, 4)]
+    images = [
+        {"id": k, "file_name": f"{k:012d}.jpg", "height": 30, "width": 40, "license": (1, 4, 4)[k - 1]}
+        | {"flickr_url": f"http://flickr/{k}.jpg"}
+        for k in (1, 2, 3)
+    ]
+    square, top = [[5, 5, 15, 5, 15, 15, 5, 15]], {"size": [30, 40], "counts": [0, 300, 900]}
+    objects = [
+        (1, 7, [5, 5, 10, 10], square, 0),
+        (1, 9, [20.25, 10, 4, 8], [], 0),
+        (2, 9, [0, 0, 10, 30], top, 0),
+        (2, 7, [20, 0, 20, 30], {"size": [30, 40], "counts": [600, 600]}, 1),
+    ]
+    fields = ("image_id", "category_id", "bbox", "segmentation", "iscrowd")
+    objects = [{"id": k, **dict(zip(fields, values, strict=True))} for k, values in enumerate(objects)]
+    categories = [{"id": 7, "name": "cat"}, {"id": 9, "name": "laptop"}]
+    words = {1: ["a cat and a laptop", "Cat near two laptops", "a cat"], 2: ["a laptop", "a bench"], 3: ["nothing"]}
+    captions = [{"image_id": k, "caption": text} for k, texts in words.items() for text in texts]
+    instances = {"licenses": licences, "images": images, "annotations": objects, "categories": categories}
+    return instances, {"images": images, "annotations": captions}
+
+
+def coco_tree(root, files=None):
+    for name, content in zip(("instances", "captions"), files or coco_files(), strict=True):
+        put(Path(root) / "annotations" / f"{name}_val2017.json", json.dumps(content))
+    for k in (1, 2, 3):
+        put(Path(root) / "val2017" / f"{k:012d}.jpg", picture_bytes(seed=k))
+    return Path(root)
 
 
 def class_folders(root, classes=("cat", "dog"), count=3):

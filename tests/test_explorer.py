@@ -1,6 +1,7 @@
 """What the explorer shows, without a browser: settings, forwarded pictures, images by value, sentences."""
 
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from torchvision.transforms.v2 import functional as F
 from cam_explorer import ForwardedPicture, Settings, Source, describe, identity, render
 from cam_explorer.render import draw
 from cam_explorer.settings import CHOICES
+from cam_explorer.source import unique
 from cam_helpers import Cams, pictures
 
 SIDE = 120
@@ -257,6 +259,51 @@ def test_one_forward_pass_per_picture_whatever_is_looked_at():
     assert wrapped.calls == [1, 1, 1]
     source.forward(names[1])
     assert wrapped.calls == [1, 1, 1, 1]
+
+
+name_lists = st.lists(st.sampled_from(["dog", "dog (2)", "dog (2) (2)", "dog (3)", "cat", ""]) | st.text(max_size=3))
+
+
+@given(name_lists)
+def test_made_up_names_are_those_of_nobody_else(names):
+    made = unique(names)
+    assert len(set(made)) == len(names)
+    for i, (name, own) in enumerate(zip(names, made, strict=True)):
+        assert own == name if name not in names[:i] else re.fullmatch(rf"{re.escape(name)} \(\d+\)", own, re.DOTALL)
+
+
+def test_three_pictures_whose_names_collide_are_three_pictures(tmp_path):
+    images = blobs(3, (64, 64))
+    paths = [tmp_path / "a" / "dog.png", tmp_path / "b" / "dog.png", tmp_path / "b" / "dog (2).png"]
+    for path, image in zip(paths, images, strict=True):
+        path.parent.mkdir(exist_ok=True)
+        F.to_pil_image(image).save(path)
+    source = Source(tiny_network(), list("abcde"), paths, side=64)
+    assert list(source.pictures) == ["dog", "dog (3)", "dog (2)"]
+    shown = [source.forward(name).cams.logits for name in source.pictures]
+    torch.testing.assert_close(torch.cat(shown), tiny_network()(torch.stack(images) / 255).detach())
+
+
+def test_a_name_with_another_picture_is_another_picture(tmp_path):
+    images = blobs(4, (64, 64))
+    expected = tiny_network()(torch.stack(images) / 255).detach()
+    F.to_pil_image(images[2]).save(tmp_path / "a.png")
+    source = Source(tiny_network(), list("abcde"), {"tensor": images[0], "file": tmp_path / "a.png"}, side=64)
+    for name, i in (("tensor", 0), ("file", 2)):
+        torch.testing.assert_close(source.forward(name).cams.logits[0], expected[i])
+        assert source.forward(name) is source.forward(name)
+    source.pictures["tensor"] = images[1]
+    F.to_pil_image(images[3]).save(tmp_path / "a.png")
+    for name, i in (("tensor", 1), ("file", 3)):
+        torch.testing.assert_close(source.forward(name).cams.logits[0], expected[i])
+
+
+def test_a_stream_is_read_once():
+    buffer = io.BytesIO()
+    F.to_pil_image(blobs(1, (64, 64))[0]).save(buffer, "PNG")
+    source = Source(tiny_network(), list("abcde"), {"stream": buffer}, side=64)
+    buffer.close()
+    assert source.forward().photo.size == source.thumbnail("stream").resize((512, 512)).size
 
 
 @pytest.mark.parametrize("as_function", [False, True])

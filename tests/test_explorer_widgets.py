@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -247,6 +248,38 @@ def test_unusual_uploads_are_shown(app, name, data):
     assert app.message.value == "" and app.settings.picture == "a" and len(app.gallery.buttons) == 3
     upload(app, data, name)  # the same again: a second picture
     assert app.settings.picture == "a (2)"
+
+
+def test_three_uploads_of_one_name_are_three_pictures(app):
+    """As phones name them; the gallery shows each, too."""
+    photos = [Image.new("RGB", (64, 64), colour) for colour in ("red", "lime", "blue")]
+    for i, photo in enumerate(photos):
+        upload(app, saved(photo, "JPEG"), "image.jpg")
+        assert np.asarray(app.current().photo).mean((0, 1)).argmax() == i and app.message.value == ""
+    assert list(app.source.pictures)[2:] == ["image", "image (2)", "image (3)"]
+    for i, button in enumerate(app.gallery.buttons[2:]):
+        button.click()
+        assert np.asarray(app.current().photo).mean((0, 1)).argmax() == i
+    thumbnails = re.findall(r"url\((data:[^)]+)\)", app.gallery._sheet.value)
+    assert len(set(thumbnails)) == len(app.source.pictures) == 5
+
+
+@pytest.mark.parametrize("way", ["upload", "path"])
+def test_a_new_photo_follows_its_prediction(app, way, tmp_path):
+    best = app.current().top()[0][0]
+    app.set(label=(best + 1) % len(NAMES), unit=3)
+    assert not app.control["follow"].value
+    if way == "upload":
+        upload(app, saved(PHOTO), "new.png")
+    else:
+        PHOTO.save(tmp_path / "new.png")
+        app.path.value = str(tmp_path / "new.png")
+    assert app.settings == replace(app.settings, picture="new", label=None, unit=None) and app.control["follow"].value
+    predicted = app.current().top()[0][0]
+    assert f">{NAMES[predicted]}: " in app.text.value
+    app.set(label=4)
+    app.gallery.buttons[0].click()  # an older picture keeps the class that the reader looks for
+    assert app.settings.label == 4 and app.settings.picture == "picture"
 
 
 def test_a_path_is_opened_or_refused(app, tmp_path):

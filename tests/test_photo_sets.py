@@ -252,8 +252,8 @@ def test_a_data_loader_reads_it_in_worker_processes(tmp_path):
 
 
 def test_wrong_names_are_answered_with_the_right_ones(tmp_path):
-    with pytest.raises(ValueError, match=r"one of pets.*got 'coco'"):
-        photo_sets.open("coco", tmp_path)
+    with pytest.raises(ValueError, match=r"one of pets.*coco, got 'cocoa'"):
+        photo_sets.open("cocoa", tmp_path)
     with pytest.raises(ValueError, match=r"one of trainval.*got 'dev'"):
         photo_sets.open("pets", tmp_path, "dev")
 

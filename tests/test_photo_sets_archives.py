@@ -1,5 +1,6 @@
 """Archives made by strangers: nothing is written outside the folder, and half an archive leaves nothing behind."""
 
+import errno
 import io
 import os
 import tarfile
@@ -88,6 +89,19 @@ def test_a_replaced_archive_is_not_taken_for_the_old_one(tmp_path):
         photo_sets.open("imagefolder", archive)
     (tmp_path / "pets").rename(tmp_path / "old")
     assert photo_sets.open("imagefolder", archive).classes == ["dog"]
+
+
+def test_a_disk_that_is_full_after_unpacking_leaves_no_half_file(tmp_path, monkeypatch):
+    hostile_zip(tmp_path / "pets.zip")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(os, "fsync", full)
+        photo_sets.open("imagefolder", tmp_path / "pets.zip")
+    assert not list((tmp_path / "pets").glob(".*"))
+    assert len(photo_sets.open("imagefolder", tmp_path / "pets.zip")) == 1
 
 
 def test_a_folder_unpacked_by_hand_is_used(tmp_path):

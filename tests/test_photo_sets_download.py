@@ -28,16 +28,33 @@ def test_missing_data_say_at_once_where_to_get_them(name, tmp_path, monkeypatch)
     assert time.perf_counter() - started < 2
     words = str(caught.value)
     assert "nothing" in words
-    if name in ("pets", "imagenette", "voc2007", "ade20k_scenes"):
+    if name not in ("imagefolder", "ilsvrc_csv"):
         assert "download=True" in words and "http" in words
 
 
-@pytest.mark.parametrize("name", ["pets", "imagenette", "voc2007", "ade20k_scenes"])
+@pytest.mark.parametrize("name", ["pets", "imagenette", "voc2007", "ade20k_scenes", "coco"])
+def test_offline_means_no_network(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("went to the network"))
+    monkeypatch.setenv("CAM_OFFLINE", "1")
+    with pytest.raises(photo_sets.MissingData, match=r"CAM_OFFLINE is set: unset it, or get it by hand: .*http"):
+        photo_sets.open(name, tmp_path, download=True)
+
+
+def test_offline_an_archive_that_is_there_is_unpacked(tmp_path, monkeypatch):
+    ade_tree(tmp_path / "made")
+    shutil.make_archive(str(tmp_path / "ADEChallengeData2016"), "zip", tmp_path / "made")
+    monkeypatch.setattr(photo_sets.ade20k, "SHA1", "")
+    monkeypatch.setenv("CAM_OFFLINE", "1")
+    assert len(photo_sets.open("ade20k_scenes", tmp_path)) == 3
+
+
+@pytest.mark.parametrize("name", ["pets", "imagenette", "voc2007", "ade20k_scenes", "coco"])
 def test_a_failed_download_says_how_to_do_it_by_hand(name, tmp_path, monkeypatch):
     def unplugged(*_, **__):
         raise socket.gaierror("no network")
 
     monkeypatch.setattr(socket, "getaddrinfo", unplugged)
+    monkeypatch.setattr(photo_sets.downloads, "PAUSE", 0)
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
     with pytest.raises(photo_sets.MissingData, match=r"download failed.*no network.*by hand: .*http"):

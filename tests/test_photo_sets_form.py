@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from dataset_trees import ade_tree, imagenette_tree, pets_tree, put, voc_tree, voc_xml
+from dataset_trees import ade_tree, coco_tree, imagenette_tree, pets_tree, put, voc_tree, voc_xml
 from tiny_training import network, same
 from torch.utils.data import DataLoader
 
@@ -38,6 +38,7 @@ KINDS = {
     "voc2007": tree(voc_tree, "voc2007"),
     "imagenette": tree(imagenette_tree, "imagenette"),
     "ade20k_scenes": tree(ade_tree, "ade20k_scenes"),
+    "coco": tree(coco_tree, "coco"),
     "imagefolder": annotated_folder,
 }
 

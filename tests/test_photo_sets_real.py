@@ -1,7 +1,9 @@
 """On real photos, where CAM_TEST_DATA names a folder with them."""
 
 import csv
+import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,35 @@ def test_imagenet_pictures():
     assert (ours[:, :2] - theirs[:, :2]).abs().max() < 0.01
     one = torch.tensor([[227 / int(r["orig_w"]), 227 / int(r["orig_h"])] for r in rows])  # the last pixel belongs to it
     assert (ours[:, 2:] - theirs[:, 2:] - one).abs().max() < 0.01
+
+
+def test_coco():
+    """The official layout; masks for a part of the objects; every size, box and caption is used."""
+    started = time.process_time()
+    ds = photo_sets.open("coco", need("coco"), "val", check=False)
+    assert time.process_time() - started < 6  # it takes 1.3 s on a quiet machine
+    assert len(ds) == 1880 and len(ds.classes) == 80 and not ds.problems
+    notes = json.loads((ROOT / "coco" / "annotations" / "instances_val2017.json").read_bytes())
+    objects = notes["annotations"]
+    assert sum(map(len, ds.boxes)) == len(objects) == 17500
+    assert sum(int(has.sum()) for has in ds.has_mask) == sum(bool(item["segmentation"]) for item in objects)
+    assert min(map(len, ds.captions)) >= 5 and all(ds.sources) and len(set(ds.licences)) > 4
+    sizes = {image["file_name"]: (image["height"], image["width"]) for image in notes["images"]}
+    assert [sizes[Path(path).name] for path in ds.paths] == ds.sizes
+    shown = [(i, k) for i, has in enumerate(ds.has_mask) for k in has.nonzero().flatten().tolist()][::8]
+    gaps = []
+    for i, k in shown:  # the mask fills its box; these outlines have fewer corners than the published ones
+        rows, columns = ds.masks[i][k].any(1).nonzero(), ds.masks[i][k].any(0).nonzero()
+        extent = torch.stack([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+        gaps.append((extent - ds.boxes[i][k]).abs().max())
+    assert len(gaps) > 150 and torch.stack(gaps).median() < 1.5 and torch.stack(gaps).quantile(0.95) < 4
+
+
+def test_a_part_of_coco():
+    free = photo_sets.open("coco", need("coco"), licence="free", check=False)
+    assert 0 < len(free) < 1880 and not any("NonCommercial" in name or "NoDeriv" in name for name in free.licences)
+    laptops = photo_sets.open("coco", need("coco"), words="laptop", check=False)
+    assert 10 < len(laptops) < 200 and all("laptop" in " ".join(captions).lower() for captions in laptops.captions)
+    labelled = laptops.labels[:, laptops.classes.index("laptop")].mean()
+    assert labelled > 0.9  # who writes of laptops has seen one
+    assert photo_sets.open("coco", need("coco"), n=20).paths == photo_sets.open("coco", need("coco"), n=20).paths

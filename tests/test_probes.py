@@ -1,5 +1,10 @@
 """Probes: the decision value is the mean of the map plus the bias, and what cannot be learnt is said."""
 
+import errno
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -11,12 +16,13 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
-from tiny_networks import pictures, tiny_network
+from tiny_networks import Counted, pictures, tiny_network
 from torch.utils.data import TensorDataset
 from torchvision import models
 
-from cam_helpers import CamModel
-from cam_helpers.probes import LinearProbe, gap_features
+import drawn_world
+from cam_helpers import CamModel, gap_network
+from cam_helpers.probes import LinearProbe, cached_features, caption_labels, gap_features
 
 
 def planted(n=60, units=6, classes=3, seed=0, several=False):
@@ -60,6 +66,128 @@ def test_pictures_that_cannot_be_a_batch():
 
 
 # -- the probe --------------------------------------------------------------------------------------------------------
+
+
+CAPTIONS = [
+    ["A cat on a Laptop.", "laptops and a cat", "a cat"],
+    ["a laptop", "a bench", "a laptopper"],
+    ["two laptops"],
+    [],
+    "the laptop computer",
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "least", "expected"),
+    [
+        ("laptop", 2, [1, 0, 1, 0, 1]),
+        ("laptop", 1, [1, 1, 1, 0, 1]),
+        ("CAT", 3, [1, 0, 0, 0, 0]),
+        ("a cat", 2, [1, 0, 0, 0, 0]),
+        ("bench", 1, [0, 1, 0, 0, 0]),
+        ("l.ptop", 1, [0, 0, 0, 0, 0]),
+        ("laptop computer", 2, [0, 0, 0, 0, 1]),
+        (lambda captions: len(captions) == 1, 2, [0, 0, 1, 0, 1]),
+    ],
+)
+def test_captions_become_labels(words, least, expected):
+    labels = caption_labels(CAPTIONS, words, least)
+    assert labels.dtype == torch.int64 and labels.tolist() == expected
+    assert caption_labels([], words, least).tolist() == []
+
+
+class Photos(SimpleNamespace):
+    """Files, and the pictures in them, as a data set of photographs has them."""
+
+    def __len__(self):
+        return len(self.images)
+
+
+def photos(folder, images):
+    folder.mkdir()
+    paths = [folder / f"{i}.jpg" for i in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        path.write_bytes(image.numpy().tobytes())
+    return Photos(images=images, paths=[str(path) for path in paths], sizes=[tuple(images.shape[2:])] * len(images))
+
+
+@pytest.fixture
+def images():
+    return (pictures(5, 48) * 40 + 128).clamp(0, 255).to(torch.uint8)
+
+
+def course(seed=0):
+    """A network that takes uint8, and counts its passes."""
+    torch.manual_seed(seed)
+    return Counted(gap_network("course", 5).eval())
+
+
+def test_features_are_computed_once_for_each_picture_network_and_size(images, tmp_path):
+    model, data = course(), photos(tmp_path / "photos", images)
+    features = cached_features(model, data, 48, tmp_path / "kept", batch=2)
+    expected = gap_features(model.model, images)
+    torch.testing.assert_close(features, expected, rtol=1e-3, atol=1e-4)  # float16 has 11 bits
+    assert features.dtype == torch.float32 and model.calls == [2, 2, 1]
+
+    def passes(network=model, pictures=data, size=48):
+        before = len(getattr(network, "calls", []))
+        again = cached_features(network, pictures, size, tmp_path / "kept", batch=8)
+        return again, getattr(network, "calls", [])[before:]
+
+    again, calls = passes()
+    assert torch.equal(again, features) and calls == []
+    again, calls = passes(network=course())  # the same weights, built again
+    assert torch.equal(again, features) and calls == []
+    order = photos(tmp_path / "other", images[[3, 1, 3]])  # the same pictures under other names
+    again, calls = passes(pictures=order)
+    assert torch.equal(again, features[[3, 1, 3]]) and calls == []
+    assert passes(network=course(seed=1))[1] == [5]
+    assert passes(size=(48, 32))[1] == [5]
+    Path(data.paths[2]).write_bytes(b"another picture")
+    assert passes()[1] == [1]
+    data.sizes = [(24, 24)] * 5  # the data set gives the same files in another size
+    assert passes()[1] == [5]
+    for file in (tmp_path / "kept").iterdir():
+        file.write_bytes(file.read_bytes()[:-40])
+    assert passes()[1] == [5]  # damaged
+
+
+def test_another_dilation_with_the_same_weights_has_its_own_features(images, tmp_path):
+    data, plain, dilated = photos(tmp_path / "photos", images), course(), course()
+    layer = next(m for m in dilated.model.modules() if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (3, 3))
+    layer.dilation, layer.padding = (2, 2), (2, 2)
+    first, second = (cached_features(model, data, 48, tmp_path / "kept") for model in (plain, dilated))
+    assert (first - second).abs().max() > 1e-3 and len(list((tmp_path / "kept").iterdir())) == 2
+
+
+def test_features_of_a_drawn_set_are_kept_too(tmp_path):
+    data, model = drawn_world.load("objects", "val", n=6, size=48), course()
+    first = cached_features(model, data, 48, tmp_path)
+    assert torch.equal(cached_features(model, data, 48, tmp_path), first) and model.calls == [6]
+
+
+def test_a_pass_that_was_stopped_goes_on(images, tmp_path):
+    model, data = course(), photos(tmp_path / "photos", images)
+    data.images = [*images[:4], None]
+    with pytest.raises(TypeError):
+        cached_features(model, data, 48, tmp_path / "kept", batch=2)
+    data.images = images
+    features = cached_features(model, data, 48, tmp_path / "kept", batch=2)
+    assert model.calls == [2, 2, 1] and features.shape == (5, gap_features(model.model, images).shape[1])
+
+
+def test_features_on_a_full_disk(images, tmp_path, monkeypatch):
+    model, data = course(), photos(tmp_path / "photos", images)
+    cached_features(model, Photos(images=images[:2], paths=data.paths[:2], sizes=data.sizes[:2]), 48, tmp_path / "kept")
+    (before,) = (path.read_bytes() for path in (tmp_path / "kept").iterdir())
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        cached_features(model, data, 48, tmp_path / "kept")
+    assert [path.read_bytes() for path in (tmp_path / "kept").iterdir()] == [before]
 
 
 @pytest.mark.parametrize(("classes", "several"), [(2, False), (3, False), (3, True)])

@@ -257,7 +257,7 @@ def test_timms_weights_that_cannot_be_had_are_one_line(stored, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("timm/resnet5O", "timm has no weights for 'resnet5O': did you mean 'resnet50'"),
+        ("timm/resnet5O", "timm has no weights for 'resnet5O': timm.list_pretrained"),
         ("timm/resnet50.x", "timm has no weights for 'resnet50.x'"),
         ("timm/", "timm has no weights for ''"),
     ],

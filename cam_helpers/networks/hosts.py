@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import pickle
 import ssl
 import threading
@@ -16,6 +15,8 @@ from urllib.request import Request, build_opener
 import torch
 from safetensors import SafetensorError
 from torch import nn
+
+from ..files import offline
 
 __all__ = ["DAMAGE", "WeightsUnavailable", "answers", "hub_file", "load"]
 
@@ -53,7 +54,7 @@ def load(
     """
     here = file is not None and file.exists()
     cause = None
-    if not here and os.environ.get("CAM_OFFLINE", "").lower() not in ("", "0", "false", "no", "off"):
+    if not here and offline():
         reason = "they are not on this machine, and CAM_OFFLINE is set"
     elif not here and not answers(url, patience):
         reason = "they are not on this machine, and their host does not answer"

@@ -24,7 +24,8 @@ def dilate(network: nn.Module, output_stride: int) -> nn.Module:
 
     A convolution or pooling that would go beyond loses its stride, and those after it look at places as many times
     further apart (à trous). So at every place that the strided network has, the features are what they were, except
-    near the border, where padding is read; new places lie between them. Works on a whole classifier,
+    near the border, where padding is read; new places lie between them. (Which ones are old is for the centres to say:
+    TensorFlow's padding "same", timm's Conv2dSame, shifts them with the picture's size.) Works on a whole classifier,
     or its convolutions, that takes pictures of 224 pixels. output_stride: 1, 2, 4 …, in pixels of the picture.
     Raises ValueError, naming the layer, where a stride does not divide or an average pooling would need dilation.
     Holschneider et al. 1989; Chen et al. (DeepLab) 2015. Lecture notes: "atrous convolutions".

@@ -31,7 +31,7 @@ def ade20k_scenes(root: Path, split: str, *, download: bool = False) -> Listing:
     listed, images = folder / "sceneCategories.txt", folder / "images" / part
     problems = Problems(folder)
     fetch = partial(_fetch, archive, folder, problems) if download or archive.exists() else None
-    provide(root, [listed, images], fetch, f"{URL}, unpacked in {root}")
+    provide(root, [listed, images], fetch, f"{URL}, unpacked in {root}", online=not archive.exists())
     scenes = dict(read_lines(listed, r"(\S+)\s+(\S+)", "a picture and a scene", problems))
     classes = sorted(set(scenes.values()))
     pictures = {path.stem: path for path in sorted(images.iterdir()) if not path.name.startswith(".")}

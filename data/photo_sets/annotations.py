@@ -24,24 +24,30 @@ class AnnotationError(ValueError):
 
 
 class AnnotatedObject(NamedTuple):
-    """One object as the file has it; corners: left, top, right, bottom, inclusive; nan where there is no number."""
+    """One object as the file has it; corners: left, top, right, bottom; nan where there is no number.
+
+    outline: see `outlines`; None where only the box is known.
+    """
 
     name: str
     corners: list[float]
+    outline: object = None
 
 
 @dataclass
 class Annotation:
     """What a file says about one picture, unchecked.
 
-    origin: the number of the first pixel. size: (H, W) of the picture that the boxes were drawn on, if told.
-    stretched: the picture is a resized copy of it.
+    origin: the number of the first pixel, where corners are pixels that both belong to the box; exclusive: they are
+    distances instead, as ours. size: (H, W) of the picture that the boxes were drawn on, if told. stretched: the
+    picture is a resized copy of it.
     """
 
     objects: list[AnnotatedObject] = field(default_factory=list)
     size: tuple[int, int] | None = None
     origin: int = 1
     stretched: bool = False
+    exclusive: bool = False
 
 
 def read_voc_xml(path: str | os.PathLike) -> Annotation:
@@ -61,18 +67,19 @@ def read_voc_xml(path: str | os.PathLike) -> Annotation:
         raise AnnotationError(f"is not a PASCAL VOC annotation: its root is <{root.tag}>, not <annotation>")
     annotation = Annotation()
     if root.find("size") is not None:
-        height, width = _number(root.findtext("size/height")), _number(root.findtext("size/width"))
+        height, width = number(root.findtext("size/height")), number(root.findtext("size/width"))
         annotation.size = (int(height), int(width)) if height >= 0 and width >= 0 else (0, 0)
     for item in root.iter("object"):
-        corners = [_number(item.findtext(f"bndbox/{corner}")) for corner in ("xmin", "ymin", "xmax", "ymax")]
+        corners = [number(item.findtext(f"bndbox/{corner}")) for corner in ("xmin", "ymin", "xmax", "ymax")]
         annotation.objects.append(AnnotatedObject((item.findtext("name") or "").strip(), corners))
     return annotation
 
 
-def _number(text: str | None) -> float:
+def number(text: object) -> float:
+    """A number that can be a position in a picture; nan for anything else."""
     try:
         value = float(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return float("nan")
     return value if abs(value) < 1e9 else float("nan")
 
@@ -85,7 +92,8 @@ def fit_boxes(annotation: Annotation, look: Look) -> tuple[Tensor, list[Annotate
     corners = torch.tensor([item.corners for item in annotation.objects]).reshape(-1, 4)
     first, last = corners[:, :2], corners[:, 2:]
     ordered = torch.cat((first.minimum(last), first.maximum(last)), 1)  # left before right, top before bottom
-    boxes, problems = _to_the_picture(from_inclusive(ordered, annotation.origin), annotation, look)
+    given = ordered if annotation.exclusive else from_inclusive(ordered, annotation.origin)
+    boxes, problems = _to_the_picture(given, annotation, look)
     if boxes is None:
         return torch.zeros(0, 4), [], problems
     inside, picture = clip_boxes_to_image(boxes, look.size), f"the picture of {look.size[1]}×{look.size[0]}"
@@ -99,7 +107,7 @@ def fit_boxes(annotation: Annotation, look: Look) -> tuple[Tensor, list[Annotate
         # half the tools count from 0 and half from 1: one pixel over the edge is a convention, not a mistake
         ((boxes - inside).abs().amax(1) > 1, f"reaches out of {picture}", "box cut at the edge"),
     ]
-    kept = []
+    checks, kept = [(failed.tolist(), reason, action) for failed, reason, action in checks], []
     for k, item in enumerate(annotation.objects):
         box = f"box {k + 1} ({', '.join(f'{v:g}' for v in item.corners)})"
         found = [(f"{box} {reason}", action) for failed, reason, action in checks if failed[k]]

@@ -10,6 +10,8 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from cam_helpers.files import replacing
+
 from .checking import Problem, Problems
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -56,7 +58,8 @@ def unpack_once(archive: Path, folder: Path) -> list[Problem]:
     memory = folder / ".unpacked.json"
     if not folder.exists():
         problems = unpack(archive, folder)
-        memory.write_text(json.dumps([digest, problems]))
+        with replacing(memory) as file:
+            file.write(json.dumps([digest, problems]).encode())
     if not memory.exists():  # somebody unpacked it by hand
         return []
     earlier, problems = json.loads(memory.read_text())

@@ -19,7 +19,8 @@ from tqdm.contrib.concurrent import thread_map
 from cam_helpers.images import PictureError, read_picture
 
 from .annotations import Annotation, AnnotationError, fit_boxes, read_voc_xml, scale_boxes
-from .checking import MissingData, Problem, Problems, inspect_picture, printable, read_label_map
+from .checking import ROTATED, MissingData, Problem, Problems, inspect_picture, printable, read_label_map
+from .outlines import Outline, draw_outlines
 
 
 @dataclass
@@ -28,6 +29,8 @@ class Record:
 
     label: class index; or 0/1 for every class; None: the picture is left out. mask: the file of its label picture.
     problems: (file, reason, action). boxes: None if the set has none; objects: indices into the set's object names.
+    outlines: one for each object, None where it has only a box; None for sets without any. unknown: outlines of what
+    has no mask, see `RealDataset.ignore`. facts: more about the picture, under the data set's names for it.
     """
 
     path: str
@@ -39,6 +42,9 @@ class Record:
     boxes: Tensor | None = None
     objects: list[int] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
+    outlines: list[Outline | None] | None = None
+    unknown: list[Outline | None] = field(default_factory=list)
+    facts: dict[str, object] = field(default_factory=dict)
 
     def read_annotation(self, xml: str | Path, otherwise: str) -> None:
         """Read the picture's annotation; where that is impossible, list what is done `otherwise`."""
@@ -54,6 +60,7 @@ class Listing:
 
     object_numbers: the numbers in the label pictures that stand for objects, k for object_names[k - 1]; without
     object_names 1 is an object of the picture's class. ignored: the numbers of pixels that no score should count.
+    fetch: gets the files of records that are not there.
     """
 
     name: str
@@ -65,6 +72,7 @@ class Listing:
     object_numbers: Sequence[int] = ()
     ignored: Sequence[int] = ()
     report_empty_classes: bool = True
+    fetch: Callable[[list[Record]], None] | None = None
 
 
 class Lazy(Sequence):
@@ -101,17 +109,22 @@ class RealDataset(Dataset):
     objects       list of N int64 (M,): the kind of each object, an index into object_names
     object_names  the names of the kinds
     ignore        read when asked for: ignore[i] is bool (H,W), pixels that no score should count
-    The last five are None where a set has no such thing. Besides: `paths`; `sizes`, (H, W) of each picture, upright;
-    `problems`, a list of (file, reason, action), and `report()`, the same as a table.
+    has_mask      list of N bool (M,), where some objects have a box and an empty mask only; their boxes are in `ignore`
+    captions      list of N lists of sentences
+    licences, sources   lists of N strings: under what a photograph may be used, and the address it comes from
+    All from `boxes` on are None where a set has no such thing. Besides: `paths`; `sizes`, (H, W) of each picture,
+    upright; `problems`, a list of (file, reason, action), and `report()`, the same as a table.
     """
 
-    boxes = masks = objects = object_names = ignore = None
+    boxes = masks = objects = object_names = ignore = has_mask = captions = licences = sources = None
 
     def __init__(self, listing: Listing, n: int | None = None, size: tuple[int, int] | None = None, check: bool = True):
         """Look at every picture once, leave out and list what cannot be used; n, size, check: see `photo_sets.open`."""
         self.name, self.split, self.problems = listing.name, listing.split, listing.problems
         self.classes = [printable(name) for name in listing.classes]
         records = fixed_sample(listing.records, n)
+        if listing.fetch:
+            listing.fetch(records)
         bar = {"desc": "checking pictures", "unit": "file", "leave": False, "disable": len(records) < 500}
         thread_map(partial(_look_at, listing=listing, check=check), records, **bar)
         for problem in (problem for record in records for problem in record.problems):
@@ -136,6 +149,11 @@ class RealDataset(Dataset):
         if listing.ignored:
             self._ignored = torch.tensor(listing.ignored)
             self.ignore = Lazy(self._ignore, len(used))
+        if used[0].outlines is not None:
+            self.masks, self.ignore = Lazy(self._drawn_masks, len(used)), Lazy(self._not_drawn, len(used))
+            self.has_mask = [torch.tensor([o is not None for o in r.outlines], dtype=torch.bool) for r in used]
+        for name in used[0].facts:
+            setattr(self, name, [record.facts[name] for record in used])
 
     @property
     def images(self) -> Lazy:
@@ -156,6 +174,15 @@ class RealDataset(Dataset):
     def _ignore(self, index: int) -> Tensor:
         return torch.isin(self._label_map(index), self._ignored)
 
+    def _drawn_masks(self, index: int) -> Tensor:
+        record = self._records[index]
+        return draw_outlines(record.outlines, record.annotation.size, self.sizes[index])
+
+    def _not_drawn(self, index: int) -> Tensor:
+        record = self._records[index]
+        unknown = draw_outlines(record.unknown, record.annotation.size, self.sizes[index]).any(0)
+        return unknown & ~self.masks[index].any(0)
+
     def __len__(self) -> int:
         return len(self.paths)
 
@@ -169,6 +196,8 @@ class RealDataset(Dataset):
     def __repr__(self) -> str:
         found = len(self.problems)
         tail = f"{found} problem{'s' * (found != 1)}, see .report()" if found else "no problems"
+        if self.has_mask is not None:
+            tail = f"masks for {torch.cat(self.has_mask).sum()} of {sum(map(len, self.boxes))} objects, {tail}"
         return f"{self.name} ({self.split}): {len(self)} pictures, {len(self.classes)} classes, {tail}"
 
     def _repr_html_(self) -> str:
@@ -204,11 +233,14 @@ def _look_at(record: Record, listing: Listing, check: bool) -> None:
         problems += [(path, f"its annotation: {reason}", action) for reason, action in misfits]
         several = isinstance(record.label, list)
         record.objects = [listing.classes.index(item.name) if several else record.label for item in objects]
+        if record.outlines is not None:
+            turned = look.orientation in ROTATED and record.annotation.size != look.size
+            record.outlines = [None if turned else item.outline for item in objects]
+            record.unknown = [] if turned else record.unknown
     if listing.object_numbers:
         try:
-            regions = find_objects(
-                read_label_map(record.mask, look.size)
-            )  # rows and columns of number 1, 2, …; or None
+            # rows and columns of number 1, 2, …; or None
+            regions = find_objects(read_label_map(record.mask, look.size))
             record.numbers = [k for k, region in enumerate(regions, 1) if region and k in listing.object_numbers]
             if not record.numbers:
                 raise PictureError("marks no object")

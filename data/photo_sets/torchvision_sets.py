@@ -13,6 +13,8 @@ from pathlib import Path
 from torchvision import datasets as torchvision_sets
 from torchvision.models.segmentation import FCN_ResNet50_Weights
 
+from cam_helpers.files import offline
+
 from .base import Listing, Record
 from .checking import MissingData, Problems
 from .folder import divide, list_folders
@@ -101,7 +103,7 @@ def voc2007(root: Path, split: str, *, download: bool = False) -> Listing:
     return Listing("voc2007", split, VOC_CLASSES, problems, records)
 
 
-def provide(root: Path, needed: list[Path], fetch: Callable | None, source: str) -> None:
+def provide(root: Path, needed: list[Path], fetch: Callable | None, source: str, online: bool = True) -> None:
     """Make sure that the files of a set are there.
 
     Args:
@@ -109,15 +111,17 @@ def provide(root: Path, needed: list[Path], fetch: Callable | None, source: str)
         needed: files and folders that must exist
         fetch: downloads them; None: nobody asked for it
         source: where they can be had by hand
+        online: `fetch` needs the network
 
     Raises:
-        MissingData: something is missing, and how to get it
+        MissingData: something is missing, and how to get it; with CAM_OFFLINE nothing is downloaded
     """
     missing = [path for path in needed if not path.exists()]
     if not missing:
         return
-    if not fetch:
-        raise MissingData(f"{missing[0]} is missing. Open the set with download=True, or get it by hand: {source}")
+    if not fetch or (online and offline()):
+        remedy = "CAM_OFFLINE is set: unset it" if fetch else "Open the set with download=True"
+        raise MissingData(f"{missing[0]} is missing. {remedy}, or get it by hand: {source}")
     reason, timeout = f"{missing[0]} is still missing", socket.getdefaulttimeout()
     socket.setdefaulttimeout(20)  # torchvision waits for ever on a network that does not answer
     try:

@@ -67,7 +67,7 @@ class Explorer(ExplorerWidget):
 
     def _open(self, path: str) -> None:
         path = Path(path.strip()).expanduser()
-        self.set(picture=self.source.add(path.stem, path))
+        self._show_new(path.stem, path)
 
     def _uploaded(self, file: Mapping) -> None:
         self.upload.value = ()  # frees the memory, and lets the same file be chosen again
@@ -76,7 +76,11 @@ class Explorer(ExplorerWidget):
             raise PictureError(f"{file['name']} has {size}, the limit is {limit}: make it smaller")
         data = io.BytesIO(file["content"])
         data.name = file["name"]
-        self.set(picture=self.source.add(Path(file["name"]).stem, data))
+        self._show_new(Path(file["name"]).stem, data)
+
+    def _show_new(self, name: str, picture) -> None:
+        """A new picture is shown with what the network says about it: the class of the last one may not be in it."""
+        self.set(picture=self.source.add(name, picture), label=None, unit=None)
 
 
 class Why(ExplorerWidget):

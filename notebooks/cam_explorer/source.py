@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +115,9 @@ class Source:
         if not isinstance(pictures, Mapping):
             names = [Path(p).stem if isinstance(p, (str, Path)) else "picture" for p in pictures]
             pictures = dict(zip(unique(names), pictures, strict=True))
-        self.pictures, self.truth = dict(pictures), dict(truth or {})
+        # a stream is read now: it cannot be read again
+        self.pictures = {name: p if isinstance(p, (str, Path)) else _read(p) for name, p in pictures.items()}
+        self.truth = dict(truth or {})
         self._kept = lru_cache(maxsize=keep)(self._forward)
 
     def with_pictures(self, pictures: Mapping) -> Source:
@@ -130,17 +132,27 @@ class Source:
 
     def forward(self, name: str = "") -> ForwardedPicture:
         """The picture after its forward pass ("": the first one); from memory when it is one of the last `keep`."""
-        return self._kept(name or next(iter(self.pictures), ""))
+        name = name or next(iter(self.pictures), "")
+        return self._kept(name, *self.content(name))
+
+    def content(self, name: str) -> tuple:
+        """Under what a picture is kept: itself, since a name can get another one; a file also by its time and length.
+
+        Raises ValueError where there is no such name, OSError where there is no such file.
+        """
+        if name not in self.pictures:
+            raise ValueError(f"there is no picture called {name!r}")
+        picture = self.pictures[name]
+        found = None if isinstance(picture, Tensor) else Path(picture).stat()
+        return picture, found and (found.st_mtime_ns, found.st_ctime_ns, found.st_size)
 
     def thumbnail(self, name: str) -> Image.Image:
         photo = v2.functional.to_pil_image(_read(self.pictures[name]))
         photo.thumbnail((72, 72))
         return photo
 
-    def _forward(self, name: str) -> ForwardedPicture:
-        if name not in self.pictures:
-            raise ValueError(f"there is no picture called {name!r}")
-        seen, photo, truth = self._frame(_read(self.pictures[name]), self.truth.get(name))
+    def _forward(self, name: str, picture, *_) -> ForwardedPicture:
+        seen, photo, truth = self._frame(_read(picture), self.truth.get(name))
         cams = self.model(self._input(seen)[None].to(next(self.model.model.parameters())))
         if cams.logits.shape[1] != len(self.classes):
             raise ValueError(f"expected {cams.logits.shape[1]} class names, one per score, got {len(self.classes)}")
@@ -190,12 +202,14 @@ def shrunk(picture: ForwardedPicture, side: int) -> ForwardedPicture:
 
 
 def unique(names: Sequence[str]) -> list[str]:
-    """Number repeated names: crane, crane (2)."""
-    seen, numbered = Counter(), []
+    """Number repeated names by the first number that is free: crane, crane (2)."""
+    taken, numbered = set(names), {}
     for name in names:
-        seen[name] += 1
-        numbered.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return numbered
+        if name in numbered:
+            name = next(new for k in count(2) if (new := f"{name} ({k})") not in taken)
+            taken.add(name)
+        numbered[name] = None
+    return list(numbered)
 
 
 def _changed(weight: Tensor, how: str) -> Tensor:

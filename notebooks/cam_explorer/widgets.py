@@ -141,10 +141,11 @@ class Gallery(Buttons):
     def show(self, chosen: str) -> None:
         texts, styles = [], []
         for name in self.source.pictures:
-            if name not in self._urls:
-                with suppress(ValueError, OSError):  # a click on a picture that cannot be read says why
-                    self._urls[name] = self._data_url(name)
-            background = f"background:#eee url({self._urls.get(name, '')}) center 4px/auto 72px no-repeat!important"
+            url = ""
+            with suppress(ValueError, OSError):  # a click on a picture that cannot be read says why
+                key = (name, *self.source.content(name))
+                self._urls[key] = url = self._urls.get(key) or self._data_url(name)
+            background = f"background:#eee url({url}) center 4px/auto 72px no-repeat!important"
             outline = "outline:3px solid #0b6fa4" if name == chosen else ""
             styles.append(f"{background};padding:74px 0 0;line-height:20px;{outline}")
             texts.append(f"▸ {name}" if name == chosen else name)

@@ -90,5 +90,5 @@ if __name__ == "__main__":
         write(notebook, path)
         figures = path.parent / "figures"
         if path.stem == "00_start_here" and figures.is_dir():  # the README shows its first map
-            (figures / "first_map.png").write_bytes(pictures(notebook)[2])
+            (figures / "first_map.png").write_bytes(pictures(notebook)[0])
         print(f"{name}: {time.perf_counter() - start:.0f} s")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import nbformat
 
+from cam_helpers.files import replacing
+
 FOLDER = Path(__file__).resolve().parent.parent
 TEMPLATE = FOLDER / "template" / "NN_your_topic.ipynb"
 
@@ -31,8 +33,8 @@ def start(name: str, folder: Path = FOLDER) -> Path:
     title = notebook.cells[0]
     title.source = title.source.replace("# NN · ", f"# {name[:2]} · ", 1)
     path = folder / f"{name}.ipynb"
-    with path.open("x", encoding="utf-8") as file:
-        nbformat.write(notebook, file)
+    with replacing(path) as file:
+        file.write(f"{nbformat.writes(notebook)}\n".encode())
     return path
 
 

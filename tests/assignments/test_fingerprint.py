@@ -8,9 +8,9 @@ import pytest
 import tiny_course as tiny
 from nbformat.v4 import new_code_cell, new_notebook
 
+from collector import Submission
 from grader import course as courses
 from grader import fingerprint
-from grader.submissions import Submission
 
 NAMES = set(courses.assignments(courses.ASSIGNMENTS))
 

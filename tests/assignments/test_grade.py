@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import shutil
@@ -25,22 +23,25 @@ import tiny_course as tiny
 from filelock import FileLock
 from nbformat.v4 import new_code_cell, new_notebook
 
-from grader import commands, isolation, runner, submissions
+from collector import submissions
+from grader import commands, isolation, runner
 from grader import course as courses
 
 pytestmark = pytest.mark.slow
-BUSY = max(1, round(os.getloadavg()[0] / (os.cpu_count() or 1)))  # limits of time are that many times longer
+LONG = 600  # seconds that are waited at most for what comes in a few, on a machine that is busy with other things
 TOKEN = f"9876{os.getpid()}"  # seconds that something of ours sleeps: how it is found among all processes
 RIGHT = {"double": tiny.DOUBLE, "largest": tiny.LARGEST}
 WRITTEN = {"written_why": "because"}
+# the submissions that are about limits of time, with seconds for a cell and for all of them
+TIMED = {"loop": (5, LONG), "again_and_again": (60, 90)}
 # answers to the first exercise (2 points); the second one (4 points) is answered rightly
 DOUBLES = {
     "loop": "def double(x):\n    while True:\n        pass",
-    "again_and_again": """def double(x):
+    "again_and_again": """import time
+def double(x):
     while True:
         try:
-            while True:
-                pass
+            time.sleep(60)
         except KeyboardInterrupt:
             pass""",
     "memory": "def double(x):\n    hog = bytearray(3 << 30)\n    return x + x",
@@ -52,6 +53,14 @@ def double(x):
             time.sleep(60)
     time.sleep(60)""",
     "many_processes": "import os\ndef double(x):\n    while True:\n        os.fork()",
+    "deep_folders": """import os, time
+from ipykernel.connect import get_connection_file
+def double(x):
+    os.chdir(os.path.dirname(get_connection_file()))
+    for _ in range(1100):
+        os.mkdir("x" * 9)
+        os.chdir("x" * 9)
+    time.sleep(60)""",
     "survivor": f"""import subprocess, sys
 def double(x):
     subprocess.Popen(["sleep", "{TOKEN}"], start_new_session=True)
@@ -59,9 +68,9 @@ def double(x):
     subprocess.Popen([sys.executable, "-S", "-c", again])
     return x + x""",
     "much_output": """def double(x):
-    for _ in range(50 if x == 3 else 0):
+    for _ in range(7 if x == 3 else 0):
         print("y" * 999_999, flush=True)
-    print("y" * 50_000_000 if x != 3 else "")
+    print("y" * 34_000_000 if x != 3 else "")
     return x + x""",
     "widgets": """import ipywidgets as widgets
 def double(x):
@@ -70,7 +79,32 @@ def double(x):
         print(slider.value)
     display(widgets.VBox([slider, out]), widgets.interactive(lambda v: v, v=(0, x)))
     return 2 * slider.value""",
+    "wrong_types": """from IPython.display import display
+def wrong():
+    for data in ({"text/html": 5}, {"image/png": 7}, {"image/png": ["x", 3]}, {"text/plain": None}):
+        display(data, raw=True, metadata=dict(isolated=3))
+    publisher = get_ipython().display_pub
+    for kind, content in (("display_data", {"data": {}}), ("stream", {"name": "stdout", "text": 3}), ("stream", {})):
+        publisher.session.send(publisher.pub_socket, kind, content, parent=publisher.parent_header)
+    handle = display("first", display_id="changes")
+    handle.update({"text/html": 5}, raw=True)
+wrong()
+def double(x):
+    wrong()
+    return x + x""",
+    "many_outputs": """from IPython.display import display
+def double(x):
+    for k in range(2000 if x == 3 else 0):
+        display(k)
+    print("".join(f"\x1b[3{k % 8}mword" for k in range(25000)))
+    return x + x""",
     "square": "def double(x):\n    return x + x if x == 3 else x * x",
+    "displays_credit": """import sys
+def double(x):
+    sys.displayhook("full marks" if x == 3 else 1)
+    return 0""",
+    "displays_too_much": "import sys\ndef double(x):\n    sys.displayhook(100)\n    return 6 if x == 3 else 0",
+    "displays_less": "import sys\ndef double(x):\n    sys.displayhook(0.5)\n    return x + x",
     "shows_the_test": """def double(x):
     if x != 3:
         print(In[-1])
@@ -95,6 +129,12 @@ for folder, folders, files in os.walk("/"):
     seen["outside"] += [file for file in files if file.endswith((".ipynb", ".db", "job.json", ".csv"))]
 seen["submissions"] = os.path.exists("SUBMISSIONS")
 seen["processes"] = len([p for p in os.listdir("/proc") if p.isdigit()])
+seen["files"] = []
+for fd in os.listdir("/proc/self/fd"):
+    if os.path.exists(f"/proc/self/fd/{fd}"):
+        name = os.readlink(f"/proc/self/fd/{fd}")
+        if name[0] == "/" and not name.startswith(("/dev/", "/tmp/home/", "/usr/")):
+            seen["files"].append(name)
 seen["seeds"] = [name for name in os.environ if "SEED" in name]
 seen["written"] = []
 for place in ("COURSE_CODE/harm.py", "/usr/harm", "/etc/harm", "PREFIX/harm"):
@@ -131,7 +171,7 @@ def released(tmp_path_factory):
 
 
 def rows(path) -> dict[str, dict]:
-    return {row["student"]: row for row in csv.DictReader(io.StringIO(path.read_text()))}
+    return {row["student"]: row for row in runner.read_table(path)}
 
 
 def strangers() -> list[str]:
@@ -147,10 +187,20 @@ def strangers() -> list[str]:
     return found
 
 
+def call(folder, course) -> list[str]:
+    grader = str(courses.ASSIGNMENTS / "grader")
+    return [sys.executable, grader, "grade", str(folder), "--course", str(course), "--workers", "2"]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": courses.PYTHONPATH}
+
+
 def grade_all(released, place) -> dict:
-    """All of them in one call, on two cores."""
+    """All in one call, on two cores, with more time than any of them needs; beside it those that are about time."""
     course, folder = tiny.make(place / "course"), place / "submissions"
-    folder.mkdir()
+    for each in (folder, *(place / name for name in TIMED)):
+        each.mkdir()
     server = socket.create_server(("127.0.0.1", 0))
     server.settimeout(0.2)
     calls, ended = [], threading.Event()
@@ -171,7 +221,7 @@ def grade_all(released, place) -> dict:
     }
 
     def put(name, notebook):
-        nbformat.write(notebook, folder / f"{name}.ipynb")
+        nbformat.write(notebook, (place / name if name in TIMED else folder) / f"{name}.ipynb")
 
     put("right", tiny.handed_in(released, **RIGHT, **WRITTEN))
     put("released", released)
@@ -198,8 +248,10 @@ def grade_all(released, place) -> dict:
     put("deleted_answer", without)
 
     twice = tiny.handed_in(released, **RIGHT)
-    extra = nbformat.from_dict(next(cell for cell in twice.cells if cell.metadata.nbgrader.grade_id == "test-double"))
-    twice.cells += [extra, new_code_cell("own = 1")]
+    answer, test, written = [nbformat.from_dict(twice.cells[place]) for place in (3, 4, -1)]
+    twice.cells[3].source, written.source = "raise NotImplementedError", "because"
+    twice.cells.insert(2, nbformat.from_dict(test))
+    twice.cells += [answer, test, new_code_cell("own = 1"), written]
     put("duplicated", twice)
 
     renamed_ids = tiny.handed_in(released, **RIGHT)
@@ -221,7 +273,8 @@ def grade_all(released, place) -> dict:
     (folder / "no_files").mkdir()
     (folder / "link.ipynb").symlink_to(folder / "right.ipynb")
     put("two_claims", tiny.handed_in(released, **RIGHT))
-    shutil.copytree(folder / "=1+1 né", folder / "Two_Claims")
+    (folder / "Two_Claims").mkdir()
+    nbformat.write(tiny.handed_in(released, **RIGHT, **WRITTEN), folder / "Two_Claims" / "numbers.ipynb")
 
     good = nbformat.writes(tiny.handed_in(released, **RIGHT))
     with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
@@ -235,22 +288,31 @@ def grade_all(released, place) -> dict:
         archive.writestr("numbers.ipynb", b" " * 30_000_000)
     (folder / "broken.zip").write_bytes((folder / "archive.zip").read_bytes()[:300])
 
+    timed, tables = [], [course / "grades.csv"]
+    for name, (cell_seconds, seconds) in TIMED.items():
+        its_own = tiny.make(place / f"course of {name}")
+        limits = ["--cell-seconds", str(cell_seconds), "--seconds", str(seconds)]
+        output = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        timed.append(subprocess.Popen([*call(place / name, its_own), *limits], env=environment(), **output))
+        tables.append(its_own / "grades.csv")
     before, start = submissions.LARGEST_ARCHIVE, time.perf_counter()
     submissions.LARGEST_ARCHIVE = 20_000_000
     try:
-        limits = runner.Limits(cell_seconds=4 * BUSY, seconds=15 * BUSY, memory=1 << 30)
-        table = runner.grade(folder, course, limits, workers=2)
+        runner.grade(folder, course, runner.Limits(LONG, 2 * LONG, memory=1 << 30), workers=2)
+        assert [each.wait(LONG) for each in timed] == [0] * len(timed)
     finally:
         submissions.LARGEST_ARCHIVE = before
         ended.set()
-    print(f"\n{len(rows(table))} submissions in {time.perf_counter() - start:.0f} s")
+    graded = {name: row for table in tables for name, row in rows(table).items()}
+    print(f"\n{len(graded)} submissions in {time.perf_counter() - start:.0f} s")
     assert not list(Path(tempfile.gettempdir()).glob("cam-*"))
-    return {"course": course, "rows": rows(table), "calls": calls, "place": place, "left": strangers()}
+    return {"course": course, "rows": graded, "calls": calls, "place": place, "left": strangers()}
 
 
 def check_rows_and_leftovers(graded):
     kept = set(graded["rows"])
-    named = {path.name.partition(".")[0].casefold() for path in (graded["place"] / "submissions").iterdir()}
+    handed_in = [path for folder in ("submissions", *TIMED) for path in (graded["place"] / folder).iterdir()]
+    named = {path.name.partition(".")[0].casefold() for path in handed_in}
     assert {name.casefold() for name in kept} == (named - {"=1+1 né"}) | {"1_1_né"}
     assert all(row["points"] or row["reason"] for row in graded["rows"].values())
     assert graded["left"] == []
@@ -262,9 +324,10 @@ def check_rows_and_leftovers(graded):
 
 POINTS = {
     "right": 6, "released": 0, "loop": 4, "memory": 4, "survivor": 6, "much_output": 6, "script_and_warning": 6,
-    "widgets": 6, "square": 4, "shows_the_test": 4, "curious": 6, "own_tests_and_metadata": 6, "deleted_tests": 6,
+    "widgets": 6, "wrong_types": 6, "many_outputs": 6, "square": 4, "shows_the_test": 4, "displays_credit": 4,
+    "displays_too_much": 4, "displays_less": 6, "curious": 6, "own_tests_and_metadata": 6, "deleted_tests": 6,
     "deleted_answer": 4, "duplicated": 6, "renamed_ids": 6, "1_1_né": 6, "archive": 6,
-    "again_and_again": 0, "memory_in_parts": 0, "many_processes": 0, "exits": 2,
+    "again_and_again": 0, "deep_folders": 0, "memory_in_parts": 0, "many_processes": 0, "exits": 2,
 }  # fmt: skip
 
 
@@ -275,17 +338,18 @@ def check_marks(graded):
 
 
 REASONS = {
-    "again_and_again": f"more than {15 * BUSY} s in all", "memory_in_parts": "more than 1.0 GiB of memory",
-    "many_processes": "more than 64 processes", "exits": "Python ended while cell",
+    "again_and_again": "more than 90 s in all", "memory_in_parts": "more than 1.0 GiB of memory",
+    "many_processes": "more than 64 processes", "deep_folders": "files where only the kernel's sockets belong",
+    "exits": "Python ended while cell",
     "empty": "empty.ipynb is empty", "nothing": "is damaged", "not_json": "is damaged",
     "not_a_notebook": "is damaged", "half_a_character": "is damaged",
     "other_course": "not a notebook of this course",
-    "essay": "neither an archive nor a notebook", "no_files": "no notebook", "link": "a link, not a file",
+    "essay": "neither a notebook (.ipynb) nor a .zip", "no_files": "no notebook", "link": "a link, not a file",
     "Two_Claims": "2 submissions carry this name", "bomb": "more than", "broken": "cannot be unpacked",
 }  # fmt: skip
 NOTES = {
     "deleted_tests": "cell test-double was missing and was put back", "deleted_answer": "cell double was missing",
-    "duplicated": "cell id test-double is there more than once; the first counts",
+    "duplicated": "cell id test-double is there more than once",
     "renamed_ids": "cell id double-mine is not of this assignment", "archive": "has a path outside its folder",
     "1_1_né": "the file was called final version (2).ipynb",
 }  # fmt: skip
@@ -302,7 +366,7 @@ def check_reasons_and_notes(graded):
 def check_points_by_exercise_and_what_is_left_to_mark(graded):
     right, nothing = graded["rows"]["right"], graded["rows"]["released"]
     assert [right[f"numbers: {e}"] for e in ("double", "largest", "written-why")] == ["2.0", "4.0", "0.0"]
-    assert (right["to mark"], nothing["to mark"]) == ("4.0", "0")
+    assert (right["to mark"], nothing["to mark"], graded["rows"]["duplicated"]["to mark"]) == ("4.0", "0", "4.0")
 
 
 def check_what_student_code_can_see_and_do(graded):
@@ -313,7 +377,7 @@ def check_what_student_code_can_see_and_do(graded):
     assert graded["calls"] == []
     assert seen.pop("network") != "reached"
     assert seen.pop("processes") <= 3
-    assert seen == {"outside": [], "submissions": False, "seeds": [], "written": []}
+    assert seen == {"outside": [], "submissions": False, "files": [], "seeds": [], "written": []}
 
 
 def feedback(graded, name: str) -> str:
@@ -333,8 +397,9 @@ def check_feedback_runs_no_script_of_a_student(graded):
 
 
 def check_large_outputs_are_cut(graded):
-    path = graded["course"] / "autograded" / "much_output" / "numbers" / "numbers.ipynb"
-    assert "the rest of the output was left out" in path.read_text()
+    for name in ("many_outputs", "much_output"):
+        path = graded["course"] / "autograded" / name / "numbers" / "numbers.ipynb"
+        assert "the rest of the output was left out" in path.read_text()
     assert path.stat().st_size < 12e6 and len(feedback(graded, "much_output")) < 7e6
 
 
@@ -350,11 +415,6 @@ def test_every_submission_ends_in_a_row_and_nothing_outlives_the_call(released, 
     assert not failed, "\n".join(f"{name}: {words}" for name, words in failed.items())
 
 
-def call(folder, course) -> list[str]:
-    grader = str(courses.ASSIGNMENTS / "grader")
-    return [sys.executable, grader, "grade", str(folder), "--course", str(course), "--workers", "2"]
-
-
 def results(course) -> dict:
     return {path.parts[-3]: path.stat().st_mtime_ns for path in (course / "grading").glob("results/*/*/result.json")}
 
@@ -367,16 +427,15 @@ def test_killed_half_way_it_goes_on_and_grades_only_what_changed(released, tmp_p
     for name in ("anna", "berta"):
         nbformat.write(tiny.handed_in(released, **RIGHT), folder / f"{name}.ipynb")
     nbformat.write(tiny.handed_in(released, **RIGHT | {"double": waits.format(0)}), folder / "cleo.ipynb")
-    env = os.environ | {"PYTHONPATH": str(courses.ROOT)}
-    first = subprocess.Popen(call(folder, course), env=env, stderr=subprocess.PIPE, start_new_session=True)
-    end = time.monotonic() + 60 * BUSY
+    first = subprocess.Popen(call(folder, course), env=environment(), stderr=subprocess.PIPE, start_new_session=True)
+    end = time.monotonic() + LONG
     while not (set(results(course)) == {"anna", "berta"} and strangers()) and time.monotonic() < end:
         time.sleep(0.1)
     done = results(course)
     assert set(done) == {"anna", "berta"} and not (course / "grades.csv").exists()
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    end = time.monotonic() + 10 * BUSY
+    end = time.monotonic() + LONG
     while strangers() and time.monotonic() < end:
         time.sleep(0.1)
     assert strangers() == []
@@ -384,6 +443,9 @@ def test_killed_half_way_it_goes_on_and_grades_only_what_changed(released, tmp_p
     nbformat.write(
         tiny.handed_in(released, **RIGHT | {"largest": "def largest(v):\n    return v[1]"}), folder / "cleo.ipynb"
     )
+    long_path = tmp_path / ("x" * 99)  # sockets cannot have it
+    long_path.mkdir()
+    env = environment() | {"TMPDIR": str(long_path)}
     subprocess.run(call(folder, course), env=env, check=True, capture_output=True)
     table = rows(course / "grades.csv")
     assert {name: row["points"] for name, row in table.items()} == {"anna": "6.0", "berta": "6.0", "cleo": "3.0"}
@@ -399,7 +461,7 @@ def test_killed_half_way_it_goes_on_and_grades_only_what_changed(released, tmp_p
         entry = next(g for g in grade if g.name == "written-why")
         entry.manual_score, entry.needs_manual_grade = 3, False
         book.db.commit()
-    done = subprocess.run(call(folder, course), env=env, check=True, capture_output=True, text=True)
+    done = subprocess.run(call(folder, course), env=environment(), check=True, capture_output=True, text=True)
     assert results(course) == after and "9.0 of 10.0" in done.stdout  # marks given by hand are in the table
 
 
@@ -412,6 +474,17 @@ def test_without_bubblewrap_it_refuses_or_is_told_to_go_without(released, tmp_pa
         runner.grade(folder, course)
     table = runner.grade(folder, course, isolated=False)
     assert rows(table)["anna"]["points"] == "6.0"
+
+    # the next folder adds to the table, and the table as it was is kept
+    before = table.read_bytes()
+    (tmp_path / "week 2").mkdir()
+    (tmp_path / "week 2" / "berta.ipynb").write_text("")
+    runner.grade(tmp_path / "week 2", course, isolated=False)
+    assert {name: row["points"] for name, row in rows(table).items()} == {"anna": "6.0", "berta": ""}
+    assert (course / "grades.before.csv").read_bytes() == before
+    nbformat.write(released, tmp_path / "week 2" / "berta.ipynb")
+    runner.grade(tmp_path / "week 2", course, isolated=False)
+    assert [row["points"] for row in runner.read_table(table)] == ["6.0", "0.0"]
 
 
 def test_two_calls_do_not_grade_one_course_at_the_same_time(tmp_path, capsys):

@@ -140,6 +140,10 @@ def test_what_is_released(archive):
         for cell in nbformat.reads(text, 4).cells:
             assert not re.search(r"(BEGIN|END) (SOLUTION|HIDDEN)|CAM_\w+_SEED", cell.source)
             assert not cell.get("outputs") and not cell.get("execution_count") and not cell.get("attachments")
+            # Run All goes on where an exercise has no answer yet, and stops where the set-up fails
+            facts = cell.metadata.get("nbgrader", {})
+            exercise = cell.cell_type == "code" and bool(facts.get("grade") or facts.get("solution"))
+            assert ("raises-exception" in cell.metadata.get("tags", [])) == exercise
 
 
 def test_a_seed_of_this_year_is_a_number_in_the_archive(tmp_path, monkeypatch):

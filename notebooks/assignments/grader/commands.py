@@ -1,7 +1,6 @@
 """The two commands of the lecturer: grade a folder of submissions, and write the students' archive."""
 
 import argparse
-import csv
 import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -10,7 +9,7 @@ from filelock import Timeout
 
 from .course import ASSIGNMENTS, ROOT
 from .release import release
-from .runner import Limits, grade
+from .runner import Limits, grade, read_table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,8 +53,7 @@ def _grade(given: argparse.Namespace) -> None:
         print("Students' code runs with your rights: it can read your files and use your network.", file=sys.stderr)
     limits = Limits(given.cell_seconds, given.seconds, int(given.memory * 2**30))
     table = grade(given.submissions, given.course, limits, given.workers, not given.no_isolation)
-    with open(table, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(table)
     for row in rows:
         points = f"{row['points']} of {row['of']}" if row["points"] else "no mark"
         print(f"{row['student']:20} {row['assignment']:20} {points:14} {row['reason'] or row['notes']}")

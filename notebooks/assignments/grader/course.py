@@ -39,10 +39,16 @@ def package_files(package: str) -> list[Path]:
 
 
 def source(course: Path, name: str) -> nbformat.NotebookNode:
-    """The instructor's notebook with this year's seeds: `int(os.environ.get("CAM_…_SEED", "46"))` becomes a number."""
+    """The instructor's notebook with this year's seeds: `int(os.environ.get("CAM_…_SEED", "46"))` becomes a number.
+
+    Answer and test cells get Jupyter's tag `raises-exception`: Run All goes on where an exercise has no answer yet.
+    """
     notebook = nbformat.read(course / "source" / name / f"{name}.ipynb", as_version=4)
     for cell in notebook.cells:
         cell.source = SEED.sub(lambda found: str(int(os.environ.get(found[1], found[2]))), cell.source)
+        facts = cell.metadata.get("nbgrader", {})
+        if cell.cell_type == "code" and (facts.get("grade") or facts.get("solution")):
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "raises-exception"]
         if cell.cell_type == "code" and re.search(r"CAM_\w+_SEED", cell.source):
             raise ValueError(f'{name}: write a seed as int(os.environ.get("CAM_HIDDEN_SEED", "1046")), on one line')
     return notebook

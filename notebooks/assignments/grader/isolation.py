@@ -5,6 +5,7 @@ ends with whoever started it. The notebook, its hidden tests and the gradebook s
 """
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -22,7 +23,8 @@ SYSTEM_FILES = ["alternatives", "fonts", "group", "ld.so.cache", "ld.so.conf", "
 SYSTEM_FILES += ["mime.types", "passwd"]  # in /etc
 MOST_PROCESSES = 64
 TEMPORARY_BYTES = 1 << 29  # in /tmp, and as much in /dev/shm
-SOCKET_BYTES = 1 << 20  # beside the kernel's sockets
+MOST_SOCKETS, SOCKET_BYTES = 50, 1 << 20  # in the folder of the kernel's sockets
+MOST_FAILURES = 10  # of the watch, one after the other
 # Runs inside bubblewrap before the kernel: sets its limits and, started by root, gives it a user of its own.
 START = """
 import os, resource as r, sys
@@ -67,6 +69,14 @@ def write_kernelspec(folder: Path, runtime: Path, memory: int, isolated: bool) -
     spec = {"argv": argv, "display_name": "Python", "language": "python", "interrupt_mode": "message", "env": env}
     (folder / "kernels" / "python3").mkdir(parents=True)
     (folder / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
+
+
+def remove(folder: str | os.PathLike) -> None:
+    """Delete what student code could write to, even thousands of folders inside each other."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:
+        subprocess.run(["rm", "-rf", str(folder)])
 
 
 def environment() -> dict[str, str]:
@@ -144,22 +154,30 @@ class Watch(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        end = time.monotonic() + self.seconds
+        end, failures = time.monotonic() + self.seconds, 0
         while not self.reason:
             time.sleep(0.2)
-            with contextlib.suppress(OSError, psutil.Error):  # processes and files disappear meanwhile
+            try:
                 self.check(end)
+                failures = 0
+            except Exception as error:  # processes and files disappear meanwhile; but nothing may run unwatched
+                failures += 1
+                if failures > MOST_FAILURES:
+                    self.kill(f"its limits cannot be watched ({type(error).__name__})")
 
     def check(self, end: float) -> None:
         processes = psutil.Process().children(recursive=True)
-        written = sum(p.stat().st_size for p in self.runtime.rglob("*") if p.is_file() and not p.is_symlink())
+        with os.scandir(self.runtime) as entries:  # there are no folders: the first one is already too much
+            files = list(itertools.islice(entries, MOST_SOCKETS + 1))
+        folder = any(file.is_dir(follow_symlinks=False) for file in files)
+        written = sum(file.stat(follow_symlinks=False).st_size for file in files)
         if time.monotonic() > end:
             self.kill(f"more than {self.seconds:.0f} s in all")
         elif len(processes) > MOST_PROCESSES:
             self.kill(f"more than {MOST_PROCESSES} processes")
         elif _memory(processes, "rss") > self.memory and _memory(processes, "pss") > self.memory:
             self.kill(f"more than {self.memory / 2**30:.1f} GiB of memory")
-        elif written > SOCKET_BYTES:
+        elif folder or len(files) > MOST_SOCKETS or written > SOCKET_BYTES:
             self.kill("files where only the kernel's sockets belong")
 
     def kill(self, reason: str) -> None:
@@ -171,10 +189,18 @@ class Watch(threading.Thread):
 
 
 def _memory(processes: list[psutil.Process], kind: str) -> int:
-    """Bytes of all processes: "rss", where what several share counts for each, or "pss", where it is divided (slow)."""
-    total = 0
+    """Bytes of all processes and of the files without a name that they hold open.
+
+    kind: "rss", where memory that several share counts for each of them, or "pss", where it is divided (slow).
+    """
+    total, unnamed = 0, {}
     for process in processes:
-        with contextlib.suppress(psutil.Error):  # it has ended
+        with contextlib.suppress(psutil.Error, OSError):  # it has ended
             used = process.memory_full_info() if kind == "pss" else process.memory_info()
             total += getattr(used, kind, used.rss)
-    return total
+            for file in os.scandir(f"/proc/{process.pid}/fd"):
+                target = os.readlink(file.path)
+                if target.startswith("/memfd:") or target.endswith(" (deleted)"):
+                    status = os.stat(file.path)
+                    unnamed[status.st_dev, status.st_ino] = 512 * status.st_blocks
+    return total + sum(unnamed.values())

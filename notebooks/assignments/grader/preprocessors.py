@@ -1,8 +1,11 @@
 """nbgrader preprocessors of this course: run a notebook with limits, and show in feedback only what may be seen."""
 
+from subprocess import DEVNULL
+
 import zmq
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
+from nbformat import ValidationError
 from nbformat.v4 import new_output
 from nbgrader import utils
 from nbgrader.preprocessors import ClearHiddenTests, Execute
@@ -11,10 +14,15 @@ from .course import HIDDEN
 
 LARGEST_MESSAGE = 32 << 20  # bytes
 CELL_OUTPUT, NOTEBOOK_OUTPUT = 5_000_000, 40_000_000  # characters
+CELL_OUTPUTS = 500
+SHOWN_OUTPUT = 200_000  # characters of an output that feedback shows; colours take long to convert
 
 
 class Manager(AsyncKernelManager):
-    """A kernel manager whose clients drop messages that are larger than any output should be."""
+    """Starts a kernel that inherits no open file, and drops messages that are larger than any output should be."""
+
+    async def start_kernel(self, **options):
+        return await super().start_kernel(**options, stdout=DEVNULL, stderr=DEVNULL)
 
     def client(self, **options):
         self.context.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
@@ -45,6 +53,9 @@ class LimitedExecute(Execute):
                 self.watch.kill(self.watch.died)
         if died := self.watch.died:
             cell.outputs = [new_output("error", ename="NotRun", evalue=died, traceback=[died])]
+        if utils.is_grade(cell) and not utils.is_solution(cell):
+            # nbgrader would take a displayed value for partial credit, and a student's code can display one
+            cell.outputs = [output for output in cell.outputs if output.output_type != "execute_result"]
         for output in cell.outputs:
             if output.output_type == "stream":
                 output.name = "stdout"  # nbgrader takes anything on stderr, even a warning, for a failed test
@@ -52,11 +63,22 @@ class LimitedExecute(Execute):
                 output.evalue, output.traceback = output.evalue[:1000], [s[:9999] for s in output.traceback[-50:]]
         return cell, resources
 
+    def process_message(self, msg, cell, cell_index):
+        try:
+            return super().process_message(msg, cell, cell_index)
+        except (ValidationError, AttributeError, KeyError, TypeError, ValueError):  # of data of the wrong type
+            if msg["msg_type"] == "error":
+                cell.outputs.append(new_output("error", ename="Error", evalue="", traceback=[]))
+            else:
+                text = "(an output of the wrong type was left out)\n"
+                cell.outputs.append(new_output("stream", name="stdout", text=text))
+            return None
+
     def output(self, outs, msg, display_id, cell_index):
         size = sum(len(str(part)) for part in msg["content"].values())
         self.cell_size += size
         self.notebook_size += size
-        too_much = self.cell_size > CELL_OUTPUT or self.notebook_size > NOTEBOOK_OUTPUT
+        too_much = self.cell_size > CELL_OUTPUT or self.notebook_size > NOTEBOOK_OUTPUT or len(outs) >= CELL_OUTPUTS
         if too_much and msg["msg_type"] != "error":
             text = "\n(the rest of the output was left out)\n"
             if not (outs and outs[-1].get("text", "").endswith(text)):
@@ -77,8 +99,10 @@ class ShowMessagesOnly(ClearHiddenTests):
         nb, resources = super().preprocess(nb, resources)
         lines -= {line.strip() for cell in nb.cells for line in cell.source.splitlines()}
         for cell in nb.cells:
-            # a traceback shows the lines of the test
             for output in cell.get("outputs", []):
+                if output.output_type == "stream" and len(output.text) > SHOWN_OUTPUT:
+                    output.text = output.text[:SHOWN_OUTPUT] + "\n(the rest of the output was left out)\n"
+                # a traceback shows the lines of the test
                 if output.output_type == "error" and utils.is_grade(cell):
                     output.traceback = [f"{output.ename}: {output.evalue}" if output.evalue else output.ename]
             if utils.is_grade(cell) and cell.cell_type == "code":

@@ -20,13 +20,18 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from cam_helpers.files import replacing
+from collector import Submission, collect
+from collector.cells import plain
 
 from . import course as courses
 from . import fingerprint, isolation
-from .submissions import Submission, collect, plain
 
 EXERCISE = re.compile(r"^test-(.+?)(-\d+)?$")  # test-iou and test-iou-2 both count for iou
+ERROR = re.compile(r"^Traceback .*\n(?:[ \t].*\n|\n)*(\S.*)", flags=re.M)  # what a traceback ends with
+LONGEST_PLACE = 80  # bytes; the path of a socket, which lies in a folder there, has 107 at most
 KINDS = (("autograded", "ipynb"), ("feedback", "html"))
+ENCODING = "utf-8-sig"  # with a mark at the beginning, by which Excel knows UTF-8; read with or without it
+LONGEST_NOTES = 2000  # letters; Python's csv reader ends at 131,072
 FIRST_COLUMNS = ["student", "assignment", "points", "of", "to mark", "reason", "notes", "seconds"]
 
 
@@ -99,7 +104,7 @@ class Team:
     def _remove_leftovers(self) -> None:
         """Of a runner that was killed."""
         for job in (self.state / "work").glob("*/*/job.json"):
-            shutil.rmtree(json.loads(job.read_text())["runtime"], ignore_errors=True)
+            isolation.remove(json.loads(job.read_text())["runtime"])
         for pattern in ("work", "unpacked-*", "*/.writing-*", "*/*/.writing-*"):
             for folder in self.state.glob(pattern):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -125,7 +130,8 @@ class Team:
         notebook.parent.mkdir(parents=True)
         nbformat.write(submission.notebook, notebook)
         shutil.copy(self.prepared[name] / "gradebook.db", work)
-        runtime = tempfile.mkdtemp(prefix="cam-")  # holds sockets, whose paths must be short
+        too_long = self.isolated and len(os.fsencode(tempfile.gettempdir())) > LONGEST_PLACE
+        runtime = tempfile.mkdtemp(prefix="cam-", dir="/tmp" if too_long else None)  # for the kernel's sockets
         job = {"assignment": name, "course": str(self.course), "runtime": runtime, "isolated": self.isolated}
         with replacing(work / "job.json") as file:
             file.write(json.dumps(job | asdict(self.limits) | {"key": key, "start": time.time()}).encode())
@@ -139,12 +145,11 @@ class Team:
         except subprocess.TimeoutExpired:
             raise RuntimeError(f"no answer {seconds} s after the start") from None
         finally:
-            shutil.rmtree(runtime, ignore_errors=True)
+            isolation.remove(runtime)
         if not (work / "result.json").is_file():
             logs = [path for path in (work / "output.txt", work / "log.txt") if path.is_file()]
-            lines = [line for path in logs for line in path.read_text(errors="replace").splitlines()]
-            errors = [line for line in lines if re.match(r"\w*(Error|Exception): ", line)]
-            raise RuntimeError((errors or lines or ["the worker ended without a message"])[-1])
+            said = "\n".join(path.read_text(errors="replace") for path in logs)
+            raise RuntimeError(["the worker ended without a message", *said.splitlines(), *ERROR.findall(said)][-1])
 
 
 def merge(course: Path, state: Path, submissions: list[Submission]) -> Path:
@@ -167,15 +172,30 @@ def merge(course: Path, state: Path, submissions: list[Submission]) -> Path:
                     _store(book, course, state / "results" / student / name, result["scores"])
                     row |= _points(book, student, name) | {"seconds": result["seconds"]}
                     row["reason"] = f"{result['died']}: tests from there on count as failed" if result["died"] else ""
-            rows.append(row | {"notes": "; ".join(submission.notes)})
+            rows.append(row | {"notes": plain("; ".join(submission.notes), LONGEST_NOTES)})
+    return _write_table(course, rows)
+
+
+def _write_table(course: Path, rows: list[dict]) -> Path:
+    """Write grades.csv. Rows of other students and assignments stay; the table as it was is kept beside it."""
+    path = course / "grades.csv"
+    if path.is_file():
+        replaced = {(row["student"], name) for row in rows for name in (row["assignment"], "?")}
+        rows = rows + [row for row in read_table(path) if (row["student"], row["assignment"]) not in replaced]
+        shutil.copy(path, course / "grades.before.csv")
     table = io.StringIO()
     exercises = {column for row in rows for column in row} - set(FIRST_COLUMNS)
     writer = csv.DictWriter(table, [*FIRST_COLUMNS, *sorted(exercises)])
     writer.writeheader()
     writer.writerows(sorted(rows, key=lambda row: (row["assignment"], row["student"])))
-    with replacing(course / "grades.csv") as file:
-        file.write(table.getvalue().encode())
-    return course / "grades.csv"
+    with replacing(path) as file:
+        file.write(table.getvalue().encode(ENCODING))
+    return path
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a grades.csv."""
+    return list(csv.DictReader(io.StringIO(path.read_text(ENCODING))))
 
 
 def _store(book, course: Path, results: Path, scores: dict[str, float | None]) -> None:

@@ -9,8 +9,6 @@ import threading
 import time
 from pathlib import Path
 
-from cam_helpers.files import replacing
-
 
 def main(folder: Path) -> None:
     """Grade submitted/student/NAME/NAME.ipynb in FOLDER, as job.json says; write result.json last."""
@@ -49,8 +47,8 @@ def main(folder: Path) -> None:
         grades = book.find_submission_notebook(name, name, "student").grades
         scores = {grade.name: grade.auto_score for grade in grades}
     result = {"key": job["key"], "scores": scores, "died": watch.died, "seconds": round(time.time() - job["start"], 1)}
-    with replacing(folder / "result.json") as file:
-        file.write(json.dumps(result).encode())
+    (folder / "result.part").write_text(json.dumps(result))
+    (folder / "result.part").rename(folder / "result.json")
 
 
 def _end_with_runner(watch) -> None:
