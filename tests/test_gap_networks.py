@@ -23,7 +23,7 @@ COURSE = [name for name in NAMES if name.startswith("course")]
 NORMALISING = [*COURSE, "efficientnet_lite0"]  # inside: they take uint8
 FULL = ("avg", "max", "sum")
 POOLS = dict.fromkeys(("mobilenet_v2", "squeezenet1_1", "alexnet_places205", *COURSE), FULL)  # the others: "avg"
-SLOW = dict.fromkeys(("vgg16", "googlenet", "resnet50"), pytest.mark.slow)
+SLOW = dict.fromkeys(("vgg16", "googlenet", "resnet50", "mobilenet_v2", "efficientnet_lite0"), pytest.mark.slow)
 
 
 def on_meta(name, *args, **options):
@@ -194,9 +194,12 @@ def test_pixels_compile_into_one_graph():
 @pytest.mark.parametrize(
     ("name", "resolution", "units"),
     [
-        ("resnet18", 28, 512), ("mobilenet_v2", 14, 1280), ("efficientnet_lite0", 14, 1280),
-        ("alexnet", 25, 1024), ("squeezenet1_1", 25, 512),
-        ("googlenet", 26, 1024), ("course", 32, 128), ("course", 16, 128),
+        pytest.param(name, *expected, marks=SLOW.get(name, ()))
+        for name, *expected in (
+            ("resnet18", 28, 512), ("mobilenet_v2", 14, 1280), ("efficientnet_lite0", 14, 1280),
+            ("alexnet", 25, 1024), ("squeezenet1_1", 25, 512),
+            ("googlenet", 26, 1024), ("course", 32, 128), ("course", 16, 128),
+        )
     ],
 )  # fmt: skip
 def test_the_resolution_is_the_one_asked_for(name, resolution, units):
@@ -244,7 +247,10 @@ def stored(empty_home, no_network):
     return store
 
 
-@pytest.mark.parametrize(("name", "finer"), [("mobilenet_v2", 14), ("squeezenet1_1", 25), ("resnet18", 28)])
+@pytest.mark.parametrize(
+    ("name", "finer"),
+    [pytest.param("mobilenet_v2", 14, marks=pytest.mark.slow), ("squeezenet1_1", 25), ("resnet18", 28)],
+)
 def test_the_trained_head_is_kept_where_nothing_is_cut(stored, name, finer):
     twin, images = stored(name), pictures(2, 64)
     model = gap_network(name, 1000, weights="DEFAULT")

@@ -245,7 +245,7 @@ def test_the_whole_report_on_a_cpu(tmp_path):
     assert measured["+ TF32"].startswith("skipped: ") and measured["+ bf16"] > 0
 
 
-@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("there", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_lesson_03_shows_a_stored_report_or_says_that_there_is_none(tmp_path, monkeypatch, capsys, there):
     notebook = json.loads((ROOT / "notebooks" / "03_train_on_gpu.ipynb").read_text(encoding="utf-8"))
     (code,) = ("".join(cell["source"]) for cell in notebook["cells"] if "gpu_report.json" in "".join(cell["source"])

@@ -90,6 +90,7 @@ def test_every_exercise_is_unanswered_in_the_committed_lesson(path):
     assert feedback and all("Not answered yet" in line for line in feedback)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(OTHERS), reason="about the course's own lesson 01")
 def test_wrong_answers_name_the_misconception():
     """The first three exercises of lesson 01 with wrong answers; what comes after them is left out."""

@@ -21,6 +21,8 @@ def test_every_score_lies_in_its_interval():
     assert about["photos"] > 0 and about["size"] == 224 and {"set", "torch", "date"} <= set(about)
     assert {row: set(found) for row, found in rows.items()} == {
         "fixed box": {"boxes_at_20", "max_box_acc"},
+        "drawings": {"boxes_at_20", "max_box_acc"},
+        "drawings, fixed box": {"boxes_at_20", "max_box_acc"},
         LITE0: SCORES,
         f"{LITE0}, dilated": SCORES,
     }
@@ -39,6 +41,6 @@ def test_the_photographs_give_these_numbers(tmp_path):
     subprocess.run(command, check=True)
     again, stored = json.loads((tmp_path / "again.json").read_text(encoding="utf-8")), photo_sets.measured()
     assert again["about"]["photos"] == stored["about"]["photos"]
-    for row in (LITE0, "fixed box"):
+    for row in (LITE0, "fixed box", "drawings", "drawings, fixed box"):
         for score, (value, *_) in stored[row].items():
             assert again[row][score][0] == pytest.approx(value, abs=0.01), (row, score)

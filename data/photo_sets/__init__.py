@@ -16,7 +16,7 @@ from .checking import MissingData, Problem
 from .ilsvrc import ilsvrc_csv
 from .torchvision_sets import imagenette, pets, voc2007
 
-__all__ = ["FORMATS", "MissingData", "Problem", "RealDataset", "measured", "open", "unpack"]
+__all__ = ["FORMATS", "MissingData", "Problem", "RealDataset", "boxes_in_words", "measured", "open", "unpack"]
 
 # name → what lists its pictures, its splits (the first is the default)
 FORMATS = {
@@ -65,8 +65,19 @@ def open(name: str, root, split: str | None = None, *, n=None, size=None, check=
 def measured() -> dict:
     """What class activation maps do on 260 ILSVRC photos, for readers without them: row → score → [value, low, high].
 
-    Rows "efficientnet_lite0" (`networks.pretrained()`), the same "…, dilated", and "fixed box" in the middle; scores
-    top1_error, top5_error, boxes_at_20, max_box_acc, peak_in_box, parts of 1 with 95 % bootstrap intervals. "about"
-    says of which photos, when and with what. Made by `python tests/benchmarks/table_photos.py --json FILE`.
+    Rows "efficientnet_lite0" (`networks.pretrained()`), the same "…, dilated", "fixed box" in the middle, and for
+    comparison "drawings" (300 of lesson 05) and "drawings, fixed box". Scores top1_error, top5_error, boxes_at_20,
+    max_box_acc, peak_in_box: parts of 1 with 95 % bootstrap intervals. "about" says of which photos, when and with
+    what. Made by `python tests/benchmarks/table_photos.py --json FILE`.
     """
     return json.loads(Path(__file__).with_name("measured.json").read_text(encoding="utf-8"))
+
+
+def boxes_in_words() -> str:
+    """One line for lessons: of `measured`, the boxes that are right at 20 % of the maximum."""
+    rows = measured()
+    parts = [f"{rows[row]['boxes_at_20'][0]:.0%}" for row in ("efficientnet_lite0", "fixed box", "drawings")]
+    return (
+        f"boxes right at 20 %: photographs {parts[0]}, a fixed box in their middle {parts[1]}; drawings {parts[2]}, "
+        f"a fixed box {rows['drawings, fixed box']['boxes_at_20'][0]:.0%}"
+    )

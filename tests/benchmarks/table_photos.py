@@ -25,6 +25,7 @@ from torch.nn.functional import interpolate
 from torchcam.methods import CAM
 from torchvision.transforms import v2
 
+import drawn_world
 import photo_sets
 from cam_helpers import CamModel, boxes_from_maps, networks, saliency, scores
 
@@ -84,7 +85,10 @@ def row(name, judged, base=None, centre=None, note=""):
 
 
 def measured(photos) -> dict:
-    """-> row: score: [value, low, high], parts of 1. EfficientNet-Lite0 at 224 pixels, and a box in the middle."""
+    """-> row: score: [value, low, high], parts of 1. EfficientNet-Lite0 at 224 pixels, and a box in the middle.
+
+    Beside them the course's network on 300 drawn test pictures, as in lesson 05.
+    """
     pictures, truth, size = photos.images[:], photos.boxes, tuple(photos.images[:1].shape[2:])
     network, weights = networks.pretrained()
     images = v2.functional.resize(pictures, [224, 224]) / 255
@@ -100,6 +104,10 @@ def measured(photos) -> dict:
         at20, best = judge(maps, truth)
         rows[name] = {"top1_error": error[1], "top5_error": error[5], "boxes_at_20": at20, "max_box_acc": best}
         rows[name]["peak_in_box"] = scores.pointing_game(maps, truth)
+    drawn, (network, _) = drawn_world.load("objects", "test", n=300, size=128), networks.load_checkpoint("objects-gap")
+    maps = CamModel(network)(drawn.images).maps(drawn.labels, size=(128, 128))[:, 0]
+    for name, found in (("drawings", maps), ("drawings, fixed box", scores.centred_box(300, (128, 128)))):
+        rows[name] = dict(zip(("boxes_at_20", "max_box_acc"), judge(found, drawn.boxes), strict=True))
     return {
         "about": {
             "photos": len(photos),
