@@ -296,4 +296,5 @@ def test_two_processes_share_the_pictures(tmp_path):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-2000:]
         assert done.stdout.startswith(f"25 pictures, processes: {number}\n")
-    pd.testing.assert_frame_equal(*(pd.read_csv(tmp_path / f"{number}.csv") for number in (1, 2)))
+    # to rounding: each process chooses the faster layout by itself
+    pd.testing.assert_frame_equal(*(pd.read_csv(tmp_path / f"{number}.csv") for number in (1, 2)), rtol=1e-4, atol=1e-5)

@@ -49,6 +49,16 @@ def cell(notebook, name: str):
     return next(cell for cell in notebook.cells if grade_id(cell) == name)
 
 
+def test_cells_of_the_course_without_a_name_are_read_over(tmp_path):
+    given_out, notebook = copy.deepcopy(SOURCES[tiny.NAME]), tiny.handed_in(SOURCES[tiny.NAME], double=tiny.DOUBLE)
+    for each in (given_out, notebook):
+        each.cells[1:1] = [new_markdown_cell("Read this first."), new_code_cell("1 + 1")]
+    (tmp_path / "in").mkdir()
+    nbformat.write(notebook, tmp_path / "in" / "anna.ipynb")
+    (submission,) = submissions.collect(tmp_path / "in", {tiny.NAME: given_out}, tmp_path)
+    assert (submission.assignment, submission.reason, submission.answered) == (tiny.NAME, "", 1)
+
+
 def page(notebook) -> str:
     return HTMLExporter().from_notebook_node(notebook)[0]
 

@@ -156,6 +156,6 @@ def _read(student: str, file: Path, sources: dict) -> Submission:
         return Submission(student, name, reason=f"{plain(file.name)} is damaged: {plain(error)}")
     if _stem(file) != best and _student(file) != student:
         notes.insert(0, f"the file was called {plain(file.name)}")
-    released = {grade_id(cell): cell for cell in sources[best].cells}
+    released = {name: cell for cell in sources[best].cells if (name := grade_id(cell))}
     answered = {n for cell in notebook.cells if (n := grade_id(cell)) in released and answers(cell, released[n])}
     return Submission(student, best, assembled, notes=notes, answered=len(answered))
