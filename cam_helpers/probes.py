@@ -1,4 +1,4 @@
-"""What frozen features know: linear classifiers on them, whose weights are class activation maps (lessons 07 and 08).
+"""What frozen features know: linear classifiers on them, whose weights are class activation maps (lessons 08 and 09).
 
 features = gap_features(network, train.images)            # (N,K): one number per unit and picture
 probe = LinearProbe().fit(features, train.labels)         # classes that the network was never trained on

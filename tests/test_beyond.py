@@ -1,4 +1,4 @@
-"""Lesson 11: where a map is exact and where it is not, and that it changes with the network and with the labels.
+"""Lesson 12: where a map is exact and where it is not, and that it changes with the network and with the labels.
 
 The lesson's own functions are tested, taken from its cells.
 """
@@ -21,8 +21,8 @@ from cam_helpers.probes import LinearProbe, gap_features
 
 @pytest.fixture(scope="module")
 def lesson():
-    """The functions and classes of lesson 11, without what its cells run."""
-    path = next(path for path in LESSONS if path.stem.startswith("11"))
+    """The functions and classes of lesson 12, without what its cells run."""
+    path = next(path for path in LESSONS if path.stem.startswith("12"))
     found = [node for cell in code_cells(read(path)) for node in ast.parse(cell.source).body]
     found = [node for node in found if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     space = {"torch": torch, "F": F, "VisionTransformer": VisionTransformer}

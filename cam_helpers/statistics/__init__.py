@@ -1,4 +1,4 @@
-"""Which objects a kind of scene often holds, and which of them its map looks at (lesson 09; paper, section 4.2).
+"""Which objects a kind of scene often holds, and which of them its map looks at (lesson 10; paper, section 4.2).
 
 found = scene_statistics(network, drawn_world.load("scenes", "test", size=128))
 found.top("kitchen", 6, by="lift")                     # the six most informative objects, with intervals

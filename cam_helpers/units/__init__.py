@@ -1,4 +1,4 @@
-"""What single units look for, and what each is worth to a class (lesson 10; Zhou et al., CVPR 2016, section 5)."""
+"""What single units look for, and what each is worth to a class (lesson 11; Zhou et al., CVPR 2016, section 5)."""
 
 from .dissection import Dissection, activation_thresholds
 from .fields import receptive_field, theoretical_field
