@@ -62,15 +62,15 @@ def open(name: str, root, split: str | None = None, *, n=None, size=None, check=
     return dataset
 
 
-def measured() -> dict:
-    """What class activation maps do on 260 ILSVRC photos, for readers without them: row → score → [value, low, high].
+def measured(what: str = "boxes") -> dict:
+    """What was measured on photographs that cannot be carried along, for readers without them; "about" says on which.
 
-    Rows "efficientnet_lite0" (`networks.pretrained()`), the same "…, dilated", "fixed box" in the middle, and for
-    comparison "drawings" (300 of lesson 05) and "drawings, fixed box". Scores top1_error, top5_error, boxes_at_20,
-    max_box_acc, peak_in_box: parts of 1 with 95 % bootstrap intervals. "about" says of which photos, when and with
-    what. Made by `python tests/benchmarks/table_photos.py --json FILE`.
+    "boxes": class activation maps on 260 ILSVRC photos, row → score → [value, low, high]. Rows "efficientnet_lite0"
+    (`networks.pretrained()`), the same "…, dilated", "fixed box" in the middle, and for comparison "drawings" (300 of
+    lesson 05) and "drawings, fixed box". Scores top1_error, top5_error, boxes_at_20, max_box_acc, peak_in_box: parts
+    of 1 with 95 % bootstrap intervals. Made by `python tests/benchmarks/table_photos.py --json FILE`.
     """
-    return json.loads(Path(__file__).with_name("measured.json").read_text(encoding="utf-8"))
+    return json.loads((Path(__file__).with_name("measured") / f"{what}.json").read_text(encoding="utf-8"))
 
 
 def boxes_in_words() -> str:

@@ -1,7 +1,7 @@
 """Boxes on ILSVRC photos, with three small networks: one table, every method through the same boxes and normalisation.
 
     CAM_TEST_DATA=folder python tests/benchmarks/table_photos.py [pictures] [network …]
-    CAM_TEST_DATA=folder python tests/benchmarks/table_photos.py --json data/photo_sets/measured.json
+    CAM_TEST_DATA=folder python tests/benchmarks/table_photos.py --json data/photo_sets/measured/boxes.json
 
 EfficientNet-Lite0, MobileNetV2 and SqueezeNet 1.1, pretrained, on the pictures of `imagenet_val260` (lesson 05), 224
 and 320 pixels wide, strided and dilated: errors of classification, GT-known accuracy at the paper's 20 % of the
