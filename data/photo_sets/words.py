@@ -91,3 +91,22 @@ def probe(name: str = "words") -> LinearProbe:
     found.weight, found.bias, found.several = stored["weight"].float(), stored["bias"].float(), True
     found.classes, found.words = torch.arange(len(found.weight)), list(WORDS)
     return found
+
+
+def kinds_at(photos, index: int, side: int = 80) -> Tensor:
+    """Where each kind of object is in a photograph -> bool (kinds,side,side): its outline if it has one, else its box.
+
+    Objects may lie over one another. photos: a data set with boxes and `object_names`, such as COCO.
+    """
+    found = torch.zeros(len(photos.object_names), side, side, dtype=torch.bool)
+    height, width = photos.sizes[index]
+    scale = torch.tensor([width, height, width, height]) / side
+    outlined = photos.has_mask[index] if photos.has_mask is not None else torch.zeros(len(photos.objects[index]))
+    masks = photos.masks[index] if outlined.any() else None
+    for k, (kind, box) in enumerate(zip(photos.objects[index], photos.boxes[index] / scale, strict=True)):
+        if outlined[k]:
+            found[kind] |= resize(masks[k : k + 1].float(), [side, side])[0] >= 0.5
+        else:
+            x1, y1, x2, y2 = box.round().int().tolist()
+            found[kind, y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)] = True
+    return found
