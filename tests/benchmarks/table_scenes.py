@@ -11,7 +11,6 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -49,13 +48,26 @@ def count(photos, network, folder) -> SceneStatistics:
     return found
 
 
+def summary(photos, found: SceneStatistics) -> dict:
+    """What lesson 10 shows: rank correlations with intervals, and the first six of each list."""
+    truth = log_odds(photos, words.labels(photos.captions, SCENES))
+    agreement = {by: rank_correlation(found, truth, by) for by in MEASURES}
+    return {
+        "about": {
+            "photos": len(photos), "set": "COCO 2017 validation", "size": words.SIDE,
+            "torch": torch.__version__, "date": str(datetime.date.today()),
+        },
+        "pictures": dict(zip(SCENES, found.pictures[0, :, 0].int().tolist(), strict=True)),
+        "objects": agreement["lift"]["objects"].to_dict(),
+        "agreement": {
+            by: {scene: [round(float(x), 4) for x in row] for scene, *row in table[["value", "low", "high"]].itertuples()}
+            for by, table in agreement.items()
+        },
+        "lists": {scene: {by: list(found.top(scene, 6, by).index) for by in MEASURES} for scene in SCENES},
+    }  # fmt: skip
+
+
 if __name__ == "__main__":
     photos = photo_sets.open("coco", Path(os.environ["CAM_TEST_DATA"]) / "coco", "val", check=False)
     found = count(photos, networks.pretrained()[0], os.environ.get("CAM_CACHE", "data/cache"))
-    truth = log_odds(photos, words.labels(photos.captions, SCENES))
-    for by in MEASURES:
-        print(by)
-        print(rank_correlation(found, truth, by).round(2).to_string())
-    for scene in SCENES:
-        for by in MEASURES:
-            print(f"{scene:12} {by:10}", ", ".join(found.top(scene, 6, by).index))
+    Path(sys.argv[1]).write_text(json.dumps(summary(photos, found), indent=1) + "\n")
