@@ -65,7 +65,7 @@ def equal(
 ) -> Check:
     """Compare a number, a sequence, an array or a tensor with the expected one.
 
-    An answer that lies nearer to a misconception than to the expected value is that misconception.
+    An answer that lies far nearer to a misconception than to the expected value is that misconception.
 
     Args:
         name: what is asked, shown in front of the feedback
@@ -283,11 +283,12 @@ def _are_whole(values: torch.Tensor) -> bool:
 
 
 def _misconception(given: torch.Tensor, expected: torch.Tensor, wrong, rtol: float | None) -> str | None:
-    """The first misconception that leads to this answer, unless the expected value lies nearer to it."""
+    """The first misconception that leads to this answer; where it may be the right one, rounded, it must be far nearer."""
+    either = bool(_agree(given, expected, rtol).all())
     for value, text in wrong:
         with contextlib.suppress(*_NOT_NUMBERS):
             value = _numbers(value)
-            nearer = _distances(given, value).sum() < _distances(given, expected).sum()
+            nearer = _distances(given, value).sum() * (10 if either else 1) < _distances(given, expected).sum()
             if nearer and _agree(given, value, rtol).all():
                 return text
     return None

@@ -121,9 +121,11 @@ def test_percent_and_part_are_both_right_where_the_question_leaves_it_open():
     assert checks.equal("share", 40, 0.3684, "why", percent=True).status == "wrong"
 
 
-@pytest.mark.parametrize(("answer", "said"), [(8.70, "why"), (8.7, "why"), (8.62, "no bias"), (8.63, "no bias")])
-def test_an_answer_near_both_is_the_one_it_is_nearer_to(answer, said):
-    assert checks.equal("score", answer, 8.697, "why", [(8.616, "no bias")]).text == said
+@pytest.mark.parametrize(
+    ("answer", "said"), [(5.5725, "why"), (5.6, "why"), (5.57, "why"), (5.59, "no bias"), (5.59046, "no bias")]
+)
+def test_an_answer_near_both_is_right_unless_it_is_far_nearer_to_the_misconception(answer, said):
+    assert checks.equal("score", answer, 5.572515, "why", [(5.590457, "no bias")]).text == said
 
 
 INF, NAN = np.inf, np.nan
