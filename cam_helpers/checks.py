@@ -283,7 +283,7 @@ def _are_whole(values: torch.Tensor) -> bool:
 
 
 def _misconception(given: torch.Tensor, expected: torch.Tensor, wrong, rtol: float | None) -> str | None:
-    """The first misconception that leads to this answer; where it may be the right one, rounded, it must be far nearer."""
+    """The first misconception that leads to this answer; beside the right one, rounded, only one that is far nearer."""
     either = bool(_agree(given, expected, rtol).all())
     for value, text in wrong:
         with contextlib.suppress(*_NOT_NUMBERS):
