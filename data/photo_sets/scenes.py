@@ -53,17 +53,19 @@ def count(photos, network, cache) -> tuple[SceneStatistics, SceneStatistics]:
 def summary(photos, found: SceneStatistics, shuffled: SceneStatistics) -> dict:
     """What lesson 10 shows: a row for each scene and object, and rank correlations with the objects' log-odds.
 
-    "agreement", "minus_frequency", "shuffled": measure → scene, and "mean" → [value, low, high].
+    "agreement", "minus_frequency", "shuffled": measure → scene, and "mean" → [value, low, high]; None where a measure
+    is alike for all objects of a scene, which "mean" then leaves out.
     """
     truth = log_odds(photos, words.labels(photos.captions, SCENES))
     rows = found.table().query("pictures >= 5").round(4)
     rows["log_odds"] = [round(float(truth.loc[row.scene, row.object]), 3) for row in rows.itertuples()]
 
     def agreement(counters, against=None):
-        tables = {by: rank_correlation(counters, truth, by, against) for by in MEASURES if by != against}
-        return {
-            by: dict(zip(t.index, t.iloc[:, 1:].round(4).to_numpy().tolist(), strict=True)) for by, t in tables.items()
-        }
+        found = {}
+        for by in MEASURES:
+            table = rank_correlation(counters, truth, by, against).drop(columns="objects").round(4).astype(object)
+            found[by] = dict(zip(table.index, table.where(table.notna(), None).to_numpy().tolist(), strict=True))
+        return {by: rows for by, rows in found.items() if by != against}
 
     return {
         "pictures": dict(zip(SCENES, found.pictures[0, :, 0].int().tolist(), strict=True)),
