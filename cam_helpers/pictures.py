@@ -26,6 +26,8 @@ from .maps import resize
 
 __all__ = ["boxes", "classes", "dim", "fit", "heat", "overlay", "picture", "read_picture", "show", "signed"]
 
+FOUND, TRUE = BOX_COLOURS[:2]  # in every figure and widget: a found box blue, the true one yellow
+
 _FOR_SCREEN_READERS = "position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%)"
 
 
