@@ -51,7 +51,7 @@ def deletion_and_insertion(
 def faithfulness(curves: Tensor) -> Tensor:
     """(2,S,N) of `deletion_and_insertion` -> mean height of insertion minus that of deletion, (N,), from −1 to 1.
 
-    Squares in random order give 0 on average.
+    Squares in random order give about 0 (with so few SHARES the curves are read coarsely).
     """
     deletion, insertion = torch.trapezoid(curves, torch.tensor(SHARES), dim=1)
     return insertion - deletion

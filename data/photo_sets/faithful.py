@@ -4,7 +4,10 @@ Every function gives name → one number a photograph, (N,), ready for `cam_help
 without the photographs by `python tests/benchmarks/table_faithful.py`: `photo_sets.measured("faithful")`.
 """
 
+from pathlib import Path
+
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms.v2.functional import gaussian_blur
@@ -28,33 +31,49 @@ def higher_on(maps: Tensor, inside: Tensor) -> Tensor:
     return (means[0] > means[1]).double()
 
 
-def people(photos, means: Tensor, model: CamModel, judged: int = 300) -> dict[str, Tensor]:
-    """How many people, and how much of the picture they cover: learnt from one half of COCO's photographs.
+def learn_people(photos, means: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Two numbers a photograph, how many people and how much of it (%) their boxes cover, learnt from one half of COCO.
 
-    Args:
-        photos: opened with size=words.SIDE
-        means: (N,K), `cached_features` of the same photographs
-        model: gives the features that the maps are drawn on
-        judged: that many photographs of the other half are drawn, whose people's boxes cover 2 to 70 %
+    photos: opened with size=words.SIDE; means (N,K): `cached_features` of the same photographs.
+    -> weight (4,K), bias (4,): how many, how much, and both learnt from numbers dealt out by chance; the two numbers
+    (N,2); the share of each of 10×10 places that is covered, (N,10,10)
     """
     person = photos.classes.index("person")
     boxes = [box[kinds == person] for box, kinds in zip(photos.boxes, photos.objects, strict=True)]
     inside = F.adaptive_avg_pool2d(torch.stack([_covered(own) for own in boxes])[:, None], 10)[:, 0]
-    learn, covered = words.halves(photos.paths), inside.mean((1, 2))
-    chosen = (~learn & (covered > 0.02) & (covered < 0.7)).nonzero()[:judged, 0]
-    features, inside = _features(model, [photos.images[i] for i in chosen.tolist()]), inside[chosen]
+    numbers = torch.stack([torch.tensor([float(len(own)) for own in boxes]), 100 * inside.mean((1, 2))], 1)
+    learn = words.halves(photos.paths)
+    dealt = torch.randperm(int(learn.sum()), generator=torch.Generator().manual_seed(0))
+    weight, bias = ridge(means[learn], torch.cat([numbers[learn], numbers[learn][dealt]], 1))
+    return weight, bias, numbers, inside
+
+
+def people(photos, means: Tensor, model: CamModel, judged: int = 300) -> dict[str, Tensor]:
+    """`learn_people`, judged on the other half: are the numbers right, and do their maps lie on the people?
+
+    model: gives the features that the maps are drawn on, of `judged` photographs whose people cover 2 to 70 %
+    """
+    weight, bias, numbers, inside = learn_people(photos, means)
+    held, covered = ~words.halves(photos.paths), inside.mean((1, 2))
+    chosen = (held & (covered > 0.02) & (covered < 0.7)).nonzero()[:judged, 0]
+    told, inside, few = means @ weight.T + bias, inside[chosen], numbers[chosen, 0] < 3
+    drawn = class_activation_maps(_features(model, [photos.images[i] for i in chosen.tolist()]), weight)
     found = {"area of the people": inside.double().mean((1, 2))}
-    for name, number in (("how many", torch.tensor([float(len(b)) for b in boxes])), ("how much", 100 * covered)):
-        dealt = number[learn][torch.randperm(int(learn.sum()), generator=torch.Generator().manual_seed(0))]
-        weight, bias = ridge(means[learn], torch.stack([number[learn], dealt], 1))
-        told, true = means[~learn] @ weight[0] + bias[0], number[~learn]
-        found[f"{name}: explained"] = 1 - (told - true).square() / true.var(correction=0)
-        drawn = class_activation_maps(features, weight).unbind(1)
-        for label, maps in zip((name, f"{name}, shuffled"), drawn, strict=True):
+    for k, name in ((1, "how much"), (0, "how many")):
+        off = (told[held, k] - numbers[held, k]).square()
+        found[f"{name}: explained"] = 1 - off / numbers[held, k].var(correction=0)
+        for label, maps in ((name, drawn[:, k]), (f"{name}, shuffled", drawn[:, k + 2])):
             found[f"{label}: map higher on people"] = higher_on(maps, inside)
             peak = maps.flatten(1).argmax(1, keepdim=True)
             found[f"{label}: peak on a person"] = inside.flatten(1).gather(1, peak)[:, 0].double()
-    return found
+    many = found["how many: map higher on people"]
+    return found | {"… one or two people": many[few], "… three or more": many[~few]}
+
+
+def people_weights() -> tuple[Tensor, Tensor]:
+    """Weight (2,K) and bias (2,) of `learn_people`, how many and how much, for readers without the photographs."""
+    stored = load_file(Path(__file__).with_name("measured") / "people.safetensors")
+    return stored["weight"].float(), stored["bias"]
 
 
 def on_own_half(maps: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,10 +114,11 @@ def deletion(images: Tensor, labels: Tensor, boxes, network: nn.Module, exact: n
         network: that is asked
         exact: the same in float32: with it also gradients and blurred paint, which take longer
     """
-    cams = [CamModel(network)(part) for part in images.split(40)]
+    model = CamModel(network)
+    cams = [model(part) for part in images.split(8)]
     wrong = torch.cat([c.logits for c in cams]).float().scatter(1, labels[:, None], -torch.inf).argmax(1)
     own, other = (
-        torch.cat([c.maps(k)[:, 0] for c, k in zip(cams, which.split(40), strict=True)]).float()
+        torch.cat([c.maps(k)[:, 0] for c, k in zip(cams, which.split(8), strict=True)]).float()
         for which in (labels, wrong)
     )
     maps = {"class map": own, "another word's map": other, "the next photo's map": own.roll(-1, 0)}
@@ -131,5 +151,5 @@ def _covered(boxes: Tensor) -> Tensor:
 
 def _features(model: CamModel, images) -> Tensor:
     device = next(model.model.parameters()).device
-    parts = (torch.stack(list(images[i : i + 20])).to(device) for i in range(0, len(images), 20))
+    parts = (torch.stack(list(images[i : i + 8])).to(device) for i in range(0, len(images), 8))
     return torch.cat([model(part).features.float().cpu() for part in parts])
