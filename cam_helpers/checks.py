@@ -65,7 +65,7 @@ def equal(
 ) -> Check:
     """Compare a number, a sequence, an array or a tensor with the expected one.
 
-    An answer that lies far nearer to a misconception than to the expected value is that misconception.
+    A rounded answer that lies far nearer to a misconception than to the expected value is that misconception.
 
     Args:
         name: what is asked, shown in front of the feedback
@@ -175,10 +175,13 @@ def _compare(name, answer, expected, why, wrong, hint, rtol, percent, describe: 
             name, "wrong", f"Expected {wanted}, got {_in_short(answer)} ({type(answer).__name__}). {hint}".rstrip()
         )
     given = given.reshape(expected.shape) if given.numel() == expected.numel() == 1 else given
-    if misconception := _misconception(given, expected, wrong, rtol):
-        return Check(name, "wrong", misconception)
     factors = (1, 100, 0.01) if percent else (1,)
-    if any(_agree(given, expected * factor, rtol).all() for factor in factors):
+    right = any(_agree(given, expected * factor, rtol).all() for factor in factors)
+    if right and rtol is not None:
+        return Check(name, "right", why)
+    if misconception := _misconception(given, expected, wrong, rtol, further=10 if right else 1):
+        return Check(name, "wrong", misconception)
+    if right:
         return Check(name, "right", why)
     if given.shape != expected.shape:
         problem = f"The shape is {tuple(given.shape)}, expected {tuple(expected.shape)}."
@@ -282,13 +285,12 @@ def _are_whole(values: torch.Tensor) -> bool:
     return bool((values.nan_to_num() == values.nan_to_num().round()).all())
 
 
-def _misconception(given: torch.Tensor, expected: torch.Tensor, wrong, rtol: float | None) -> str | None:
-    """The first misconception that leads to this answer; beside the right one, rounded, only one that is far nearer."""
-    either = bool(_agree(given, expected, rtol).all())
+def _misconception(given: torch.Tensor, expected: torch.Tensor, wrong, rtol: float | None, further: int) -> str | None:
+    """The first misconception that leads to this answer; the expected value is so many times further away."""
     for value, text in wrong:
         with contextlib.suppress(*_NOT_NUMBERS):
             value = _numbers(value)
-            nearer = _distances(given, value).sum() * (10 if either else 1) < _distances(given, expected).sum()
+            nearer = _distances(given, value).sum() * further < _distances(given, expected).sum()
             if nearer and _agree(given, value, rtol).all():
                 return text
     return None

@@ -26,7 +26,8 @@ from .maps import resize
 from .scores import interval
 
 __all__ = [
-    "boxes", "classes", "dim", "fit", "heat", "intervals", "overlay", "picture", "read_picture", "show", "signed",
+    "boxes", "classes", "dim", "fit", "heat", "intervals", "overlay", "panels", "picture", "read_picture", "show",
+    "signed",
 ]  # fmt: skip
 
 FOUND, TRUE = BOX_COLOURS[:2]  # in every figure and widget: a found box blue, the true one yellow
@@ -215,6 +216,31 @@ def intervals(rows, title: str = "", ax=None):
     ax.axvline(0, color="0.5", linewidth=0.8)
     ax.set(title=title, yticks=range(len(rows)), yticklabels=list(rows)[::-1])
     return ax
+
+
+def panels(shown, columns: int = 4, width: float = 2.6):
+    """Pictures with maps and boxes, in rows -> the figure: found boxes blue, true ones yellow.
+
+    Args:
+        shown: for each panel the picture, its map (h,w) or None, a title, the found boxes (M,4) or None, the true ones
+        columns: panels in a row
+        width: of a panel, in inches
+    """
+    tall = max(_rgb(image).shape[0] / _rgb(image).shape[1] for image, *_ in shown)
+    rows, columns = -(-len(shown) // columns), min(columns, len(shown))
+    size = columns * width, rows * (width * tall + 0.35)
+    fig, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, (image, heatmap, title, found, true) in zip(axes.flat, shown, strict=False):
+        picture(image, ax, title) if heatmap is None else heat(image, heatmap, ax, title, bar=False)
+        for xyxy, colour in ((true, TRUE), (found, FOUND)):
+            if xyxy is not None:
+                boxes(ax, xyxy, colour=colour)
+        ax.title.set_fontsize(10)
+    if any(true is not None for *_, true in shown):
+        fig.supxlabel("yellow: the true box · blue: the found box", fontsize=9)
+    return fig
 
 
 # -- below: helpers ---------------------------------------------------------------------------------------------

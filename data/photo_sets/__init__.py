@@ -72,6 +72,9 @@ def measured(what: str = "boxes") -> dict:
 
     "faithful": what lessons 12 and 13 measure with the functions of `photo_sets.faithful`, in parts "people", "softmax"
     and "deletion", name → [value, low, high]. Made by `python tests/benchmarks/table_faithful.py FILE`.
+
+    "rivals": other methods and heads that learnt from boxes on the same photos, rows and scores as
+    `python tests/benchmarks/table_rivals.py FILE` says, which makes them.
     """
     return json.loads((Path(__file__).with_name("measured") / f"{what}.json").read_text(encoding="utf-8"))
 
