@@ -40,7 +40,7 @@ def learn_people(photos, means: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]
     """
     person = photos.classes.index("person")
     boxes = [box[kinds == person] for box, kinds in zip(photos.boxes, photos.objects, strict=True)]
-    inside = F.adaptive_avg_pool2d(torch.stack([_covered(own) for own in boxes])[:, None], 10)[:, 0]
+    inside = torch.stack([_covered(own) for own in boxes])
     numbers = torch.stack([torch.tensor([float(len(own)) for own in boxes]), 100 * inside.mean((1, 2))], 1)
     learn = words.halves(photos.paths)
     dealt = torch.randperm(int(learn.sum()), generator=torch.Generator().manual_seed(0))
@@ -142,11 +142,11 @@ def deletion(images: Tensor, labels: Tensor, boxes, network: nn.Module, exact: n
 
 
 def _covered(boxes: Tensor) -> Tensor:
-    """1 inside the boxes, which are in pixels of the stretched photograph -> (SIDE,SIDE)."""
-    mask = torch.zeros(words.SIDE, words.SIDE)
+    """The share of each of 10×10 places inside the boxes, which are in pixels of the stretched photograph."""
+    mask = torch.zeros(1, words.SIDE, words.SIDE)
     for x1, y1, x2, y2 in boxes.round().int().tolist():
-        mask[y1:y2, x1:x2] = 1
-    return mask
+        mask[0, y1:y2, x1:x2] = 1
+    return F.adaptive_avg_pool2d(mask, 10)[0]
 
 
 def _features(model: CamModel, images) -> Tensor:
