@@ -28,7 +28,7 @@ def deletion_and_insertion(
     """
 
     def ask(pictures):
-        told = torch.cat([network(part).float().softmax(1) for part in pictures.split(40)])
+        told = torch.cat([network(part).float().softmax(1) for part in pictures.split(16)])
         return told.gather(1, labels[:, None])[:, 0].cpu()
 
     if paint is None:
