@@ -24,7 +24,9 @@ from .drawing import BOX_COLOURS, HEAT, SIGNED
 from .images import read_picture
 from .maps import resize
 
-__all__ = ["boxes", "classes", "dim", "fit", "heat", "overlay", "picture", "read_picture", "show", "signed"]
+__all__ = ["boxes", "classes", "dim", "fit", "heat", "overlay", "panels", "picture", "read_picture", "show", "signed"]
+
+FOUND, TRUE = BOX_COLOURS[:2]  # in every figure and widget: a found box blue, the true one yellow
 
 _FOR_SCREEN_READERS = "position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%)"
 
@@ -194,6 +196,31 @@ def classes(image, maps, names, scores=None, shared: bool = False, columns: int 
     fig.supxlabel(
         "one colour scale for all classes" if shared else "each class on a colour scale of its own", fontsize=9
     )
+    return fig
+
+
+def panels(shown, columns: int = 4, width: float = 2.6):
+    """Pictures with maps and boxes, in rows -> the figure: found boxes blue, true ones yellow.
+
+    Args:
+        shown: for each panel the picture, its map (h,w) or None, a title, the found boxes (M,4) or None, the true ones
+        columns: panels in a row
+        width: of a panel, in inches
+    """
+    tall = max(_rgb(image).shape[0] / _rgb(image).shape[1] for image, *_ in shown)
+    rows, columns = -(-len(shown) // columns), min(columns, len(shown))
+    size = columns * width, rows * (width * tall + 0.35)
+    fig, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, (image, heatmap, title, found, true) in zip(axes.flat, shown, strict=False):
+        picture(image, ax, title) if heatmap is None else heat(image, heatmap, ax, title, bar=False)
+        for xyxy, colour in ((true, TRUE), (found, FOUND)):
+            if xyxy is not None:
+                boxes(ax, xyxy, colour=colour)
+        ax.title.set_fontsize(10)
+    if any(true is not None for *_, true in shown):
+        fig.supxlabel("yellow: the true box · blue: the found box", fontsize=9)
     return fig
 
 

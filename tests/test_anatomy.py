@@ -11,6 +11,7 @@ from lessons import LESSONS, OTHERS, TEMPLATE, code_cells, name, read, solution,
 FACTS = ["You will be able to", "Time", "You need", "Lecture", "Paper", "Next"]
 MISLEADING = r"\b(jet|rainbow|gist_rainbow|hsv|nipy_spectral|gist_ncar|turbo)\b"
 LARGEST = 1_500_000  # bytes
+SHORT = {"04", "05", "06", "07"}  # lessons held to the minutes that a new student needs; the others follow
 
 HELD = OTHERS or [*LESSONS, TEMPLATE]
 PAGES = OTHERS or [*HELD, *sorted((ROOT / "data").glob("*.ipynb"))]
@@ -67,7 +68,7 @@ def test_the_preset_is_read_in_the_setup_cell_only(path):
 @lesson
 def test_sections_ask_before_they_show(path):
     text = markdown(read(path))
-    assert text.count("**Predict before you run.**") >= 4
+    assert text.count("**Predict before you run.**") >= 1
     assert len(re.findall(r"^## ", text, flags=re.M)) >= 4
     numbers = [int(number) for number in re.findall(r"^## (\d+) ·", text, flags=re.M)]
     assert numbers == list(range(1, len(numbers) + 1)), "a section is missing, or counted twice"
@@ -140,8 +141,31 @@ def test_lessons_are_short_and_cells_fit_on_a_screen(path):
     notebook = read(path)
     machinery = {"exercise", "check", "solution"}
     assert len([cell for cell in notebook.cells if not machinery & set(cell.metadata.get("tags", []))]) <= 50
-    tall = {cell.source.splitlines()[0]: cell.source.count("\n") + 1 for cell in code_cells(notebook)}
+    open_cells = [cell for cell in code_cells(notebook) if "check" not in cell.metadata.get("tags", [])]
+    tall = {cell.source.splitlines()[0]: cell.source.count("\n") + 1 for cell in open_cells}
     assert all(lines <= 42 for lines in tall.values()), {k: v for k, v in tall.items() if v > 42}
+
+
+def minutes(notebook) -> float:
+    """What a new student needs, running apart: words / 200, visible lines of code / 40, 3 an exercise, ½ a figure."""
+    tags = [(cell, set(cell.metadata.get("tags", []))) for cell in notebook.cells]
+    words = sum(len(c.source.split()) for c, t in tags if c.cell_type == "markdown" and "solution" not in t)
+    lines = sum(c.source.count("\n") + 1 for c, t in tags if c.cell_type == "code" and "check" not in t)
+    shown = [output for cell in code_cells(notebook) for output in cell.outputs]
+    figures = sum(any(kind.startswith("image/") for kind in output.get("data", {})) for output in shown)
+    return words / 200 + lines / 40 + 3 * len(tagged(notebook, "exercise")) + figures / 2
+
+
+@of_this_course
+@pytest.mark.parametrize("path", [path for path in LESSONS if path.stem[:2] in SHORT], ids=name)
+def test_a_short_lesson_states_honest_minutes(path):
+    notebook = read(path)
+    stated = int(re.search(r"\*\*Time\*\* (\d+) minutes", notebook.cells[0].source)[1])
+    assert minutes(notebook) <= stated <= min(45, minutes(notebook) + 10)
+    assert 1 <= markdown(notebook).count("**Predict before you run.**") <= 3
+    visible = [cell for cell in code_cells(notebook)[1:] if "check" not in cell.metadata.get("tags", [])]
+    tall = {cell.source.splitlines()[0]: cell.source.count("\n") + 1 for cell in visible}
+    assert all(lines <= 25 for lines in tall.values()), {k: v for k, v in tall.items() if v > 25}
 
 
 @lesson

@@ -198,7 +198,7 @@ def test_the_sentence_says_how_much_and_how_well():
     values[:, :2] = 3.0
     truth = (torch.tensor([0]), torch.tensor([[0.0, 0.0, 30.0, 120.0]]))
     picture = hand_made(values, truth=truth)
-    expected = "cat: strongest at the upper left, box covers 50 % of the picture, IoU 0.50 with the true box (white)."
+    expected = "cat: strongest at the upper left, box covers 50 % of the picture, IoU 0.50 with the true box (yellow)."
     assert describe(Settings(threshold=0.5), picture) == expected
     expected = "dog: no evidence anywhere, the map has no positive value, so there is no box."
     assert describe(Settings(label=1), picture) == expected

@@ -1,10 +1,13 @@
 """Lessons as their readers use them: with right answers, with moved sliders, on a folder that cannot be written to."""
 
+import re
+
 import nbformat
 import pytest
 from lessons import LESSONS, OTHERS, code_cells, name, read, run, solution, tagged, texts
 
 lesson = pytest.mark.parametrize("path", LESSONS, ids=name)
+FULL = r"PRESET = os\.environ|# CLAIM \(full\)"  # what a lesson says that a smoke run leaves out
 
 MOVE_EVERYTHING = """
 moved = 0
@@ -74,9 +77,9 @@ def test_solutions_are_right_widgets_bear_their_ends_and_nothing_is_needed(path,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [p for p in LESSONS if "PRESET = os.environ" in p.read_text("utf-8")], ids=name)
-def test_a_lesson_that_trains_takes_what_readers_take(path, monkeypatch):
-    """Here the lesson trains as long as it says; `make test` runs the same cells with the preset `smoke`."""
+@pytest.mark.parametrize("path", [p for p in LESSONS if re.search(FULL, p.read_text("utf-8"))], ids=name)
+def test_a_lesson_that_trains_or_claims_takes_what_readers_take(path, monkeypatch):
+    """Here the lesson trains as long as it says, and asks for all its claims; `make test` takes the preset `smoke`."""
     monkeypatch.delenv("CAM_PRESET", raising=False)
     done = run(answered(path))
     feedback = [line for text in texts(tagged(done, "check")) for line in text.splitlines()]

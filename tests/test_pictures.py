@@ -10,7 +10,7 @@ import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgb, to_rgba
 from PIL import Image
 from traitlets.config import Config
 
@@ -265,6 +265,16 @@ def test_several_boxes_have_colours_and_labels_of_their_own():
 def test_one_colour_for_all_boxes():
     ax = pictures.boxes(pictures.picture(GREY), [[0, 0, 4, 4], [2, 2, 8, 8]], colour="red")
     assert [patch.get_edgecolor()[:3] for patch in ax.patches[1::2]] == [to_rgb("red")] * 2
+
+
+def test_panels_hold_pictures_maps_and_boxes_each_in_its_colour():
+    photo, box = torch.zeros(3, 20, 30, dtype=torch.uint8), torch.tensor([[2.0, 3, 10, 12]])
+    fig = pictures.panels([(photo, None, "a", None, box), (photo, torch.eye(4), "b", box, None)], columns=4)
+    drawn = [[patch.get_edgecolor() for patch in ax.patches][1::2] for ax in fig.axes]
+    assert drawn == [[to_rgba(pictures.TRUE)], [to_rgba(pictures.FOUND)]]
+    assert [ax.get_title() for ax in fig.axes] == ["a", "b"] and "yellow" in fig.get_supxlabel()
+    plain = pictures.panels([(photo, None, str(i), None, None) for i in range(5)], columns=3)
+    assert len(plain.axes) == 6 and not plain.get_supxlabel()
 
 
 @pytest.mark.parametrize("shared", [False, True])

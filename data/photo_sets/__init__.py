@@ -69,6 +69,9 @@ def measured(what: str = "boxes") -> dict:
     (`networks.pretrained()`), the same "…, dilated", "fixed box" in the middle, and for comparison "drawings" (300 of
     lesson 05) and "drawings, fixed box". Scores top1_error, top5_error, boxes_at_20, max_box_acc, peak_in_box: parts
     of 1 with 95 % bootstrap intervals. Made by `python tests/benchmarks/table_photos.py --json FILE`.
+
+    "rivals": other methods and heads that learnt from boxes on the same photos, rows and scores as
+    `python tests/benchmarks/table_rivals.py FILE` says, which makes them.
     """
     return json.loads((Path(__file__).with_name("measured") / f"{what}.json").read_text(encoding="utf-8"))
 

@@ -22,7 +22,7 @@ from .source import ForwardedPicture, largest
 
 __all__ = ["describe", "draw", "identity", "montage", "percent", "png", "render", "shared_limit"]
 
-BOX, OTHER_BOX, TRUE_BOX = drawing.BOX_COLOURS[0], "#96bec4", "white"
+BOX, TRUE_BOX, OTHER_BOX = *drawing.BOX_COLOURS[:2], "#96bec4"
 OPACITY = {  # of each level, as a fraction of the settings' opacity
     "heat": drawing.RISING,
     "signed": abs(2 * drawing.LEVELS - 1),
@@ -92,7 +92,7 @@ def describe(settings: Settings, picture: ForwardedPicture, name: str = "") -> s
     true = _true_boxes(settings, picture)
     if len(true):
         kept = boxes if settings.rule == "all" else boxes[:1]
-        facts.append(f"IoU {box_iou(kept, true).max().item():.2f} with the true box (white)")
+        facts.append(f"IoU {box_iou(kept, true).max().item():.2f} with the true box (yellow)")
     return f"{name or shown}: strongest at the {position}, {', '.join(facts)}."
 
 

@@ -1,5 +1,7 @@
 """Run lessons from top to bottom and write them back: outputs, counts 1…N, widget states; no timings, no versions.
 
+A lesson that claims what its numbers refute (see claims.py) is not written.
+
 python notebooks/tools/execute.py notebooks/00_start_here.ipynb …
 """
 
@@ -13,8 +15,10 @@ import time
 from pathlib import Path
 from queue import Empty
 
+import claims
 import nbformat
 from nbclient import NotebookClient
+from nbclient.util import run_sync
 
 from cam_helpers import files
 
@@ -22,12 +26,26 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 LARGEST_STATE = 300_000  # characters
 
 
+class Refuted(Exception):
+    """A lesson claims what its numbers refute."""
+
+
 class Client(NotebookClient):
     """A notebook client that asks for a cell's reply once a second, where nbclient waits for zmq to announce it.
 
     nbclient's stand-ins for output widgets send on the same channel. zmq announces a reply only once, so an
     announcement that comes while they send is lost, and nbclient would wait until the cell's time is over.
+
+    It also asks for the cell's claims: all of them, or with full=False those that hold in every run. The sentences
+    about those that do not hold are in `refuted`.
     """
+
+    def __init__(self, *arguments, full: bool = True, **options):
+        super().__init__(*arguments, on_cell_executed=self._remember, **options)
+        self.full, self.refuted = full, []
+
+    def _remember(self, execute_reply, **_):
+        self.refuted += claims.refuted(execute_reply)
 
     async def async_start_new_kernel_client(self):
         client = await super().async_start_new_kernel_client()
@@ -42,7 +60,19 @@ class Client(NotebookClient):
             return await once(timeout=max(end - time.monotonic(), 0))
 
         channel.get_msg = again
+        ask = client.execute
+        client.execute = lambda source, **options: ask(
+            source, user_expressions=claims.questions(source, self.full), **options
+        )
         return client
+
+    async def async_execute(self, *arguments, **options):
+        notebook = await super().async_execute(*arguments, **options)
+        if self.refuted:
+            raise Refuted("\n".join(self.refuted))
+        return notebook
+
+    execute = run_sync(async_execute)
 
 
 def execute(path: Path, timeout: int = 600) -> nbformat.NotebookNode:
