@@ -4,7 +4,10 @@ An exercise is a cell `answer = ...` with a check below it. The three dots mean 
 not stop, so that a lesson always runs from top to bottom.
 
 >>> checks.equal("the sum", 8, 9, why="all nine values count", wrong=[(1, "that is the mean")], hint="Count again.")
-the sum: ✗ Not yet. 8 is not it. Count again.
+the sum: ✗ Not yet. 8 is too small. Count again.
+
+`equal` never says the expected value, but what differs: kind, shape, sign, units, place in a list. `function` shows the
+arguments and both results. `require`, for graded work, says neither.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import html
+import inspect
 import io
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -50,28 +54,32 @@ class Check:
 
 
 def equal(
-    name: str, answer, expected, why: str, wrong: Iterable[tuple[object, str]] = (), hint: str = "", rtol: float = 1e-3
+    name: str,
+    answer,
+    expected,
+    why: str,
+    wrong: Iterable[tuple] = (),
+    hint="",
+    rtol: float | None = None,
+    percent=False,
 ) -> Check:
     """Compare a number, a sequence, an array or a tensor with the expected one.
 
+    An answer that lies far nearer to a misconception than to the expected value is that misconception.
+
     Args:
         name: what is asked, shown in front of the feedback
-        answer: the reader's answer; `...`, alone or inside a list, an array or a dict, is unanswered
+        answer: the reader's answer; `...`, alone or inside a list, an array or a dict, is unanswered; where one number
+            is expected, a list, an array or a tensor of one number will do
         expected: the right answer; NaN and infinities must stand at the same places
         why: said when the answer is right
         wrong: pairs of (the answer that a misconception leads to, the misconception), tried in order
         hint: added when the answer is wrong in no known way
-        rtol: allowed difference, relative to the largest finite expected value
+        rtol: allowed difference, relative to the largest finite expected value; None: 1 %, so that rounded answers are
+            right, and no more than rounding where the expected values are whole numbers (counts)
+        percent: True takes 37 for 0.37 as well, and the other way round, where the question leaves both open
     """
-    if _is_unanswered(answer):
-        return Check(name, "unanswered", "Replace the ... above with your answer and run both cells again.")
-    try:
-        problem = _difference(answer, expected, rtol)
-    except _NOT_NUMBERS:
-        return Check(name, "wrong", f"Expected {_describe(expected)}, got {_describe(answer)}. {hint}".rstrip())
-    if problem is None:
-        return Check(name, "right", why)
-    return Check(name, "wrong", _misconception(answer, wrong, rtol) or f"{problem} {hint}".rstrip())
+    return _compare(name, answer, expected, why, wrong, hint, rtol, percent, _what_differs)
 
 
 def function(
@@ -83,42 +91,23 @@ def function(
     wrong: Iterable[tuple[Callable, str]] = (),
     hint: str = "",
     rtol: float = 1e-3,
+    without: Iterable[str] = (),
 ) -> Check:
     """Run the reader's function and the reference on the same cases, and compare what they return.
 
     Args:
         name: what is asked, shown in front of the feedback
-        answer: the reader's function; one whose body is `...`, that returns `...` or raises NotImplementedError is
-            unanswered
+        answer: the reader's function; one whose body is `...`, that returns `...` or raises NotImplementedError without
+            a message is unanswered
         cases: tuples of arguments, copied for every call
         reference: the right function
         why: said when every case is right
         wrong: pairs of (a function that holds a misconception, the misconception)
         hint: added when the answer is wrong in no known way
         rtol: allowed difference, relative to the largest finite expected value
+        without: names that the answer may not use, because it is to be written by hand
     """
-    unanswered = Check(name, "unanswered", "Write the function above and run both cells again.")
-    if _is_unanswered(answer):
-        return unanswered
-    if not callable(answer):
-        return Check(name, "wrong", f"Expected a function, got {_describe(answer)}.")
-    wrong = list(wrong)
-    for case in cases:
-        try:
-            got = answer(*_copies(case))
-        except NotImplementedError:
-            return unanswered
-        except Exception as error:
-            return Check(name, "wrong", f"Your function stopped with {type(error).__name__}: {error}")
-        if got is ... or (got is None and _is_empty(answer)):
-            return unanswered
-        if got is None:
-            return Check(name, "wrong", "Your function returns None: does it end with a return?")
-        expected = reference(*_copies(case))
-        result = equal(name, got, expected, why, _outcomes(wrong, case), hint, rtol)
-        if result.status != "right":
-            return result
-    return Check(name, "right", why)
+    return _run(name, answer, cases, reference, why, wrong, hint, rtol, without, _both_values)
 
 
 def require(
@@ -142,8 +131,7 @@ def require(
     """
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
-        # as tensors, which feedback describes by their shape only
-        check = function("", answer, cases, lambda *case: _numbers(reference(*case)), "", wrong, hint, rtol)
+        check = _run("", answer, cases, reference, "", wrong, hint, rtol, (), _no_values)
     if check.status == "unanswered":
         raise NotImplementedError
     if check.status == "wrong":
@@ -174,6 +162,67 @@ def choice(name: str, answer, right: str, feedback: Mapping[str, str]) -> Check:
     return Check(name, "wrong", feedback[given])
 
 
+def _compare(name, answer, expected, why, wrong, hint, rtol, percent, describe: Callable) -> Check:
+    """See `equal`. describe: (given, expected, which agree), tensors of one shape -> what to say of them."""
+    if _is_unanswered(answer):
+        return Check(name, "unanswered", "Replace the ... above with your answer and run both cells again.")
+    expected = _numbers(expected)
+    try:
+        given = _numbers(answer)
+    except _NOT_NUMBERS:
+        wanted = f"numbers of shape {tuple(expected.shape)}" if expected.ndim else "a number"
+        return Check(
+            name, "wrong", f"Expected {wanted}, got {_in_short(answer)} ({type(answer).__name__}). {hint}".rstrip()
+        )
+    given = given.reshape(expected.shape) if given.numel() == expected.numel() == 1 else given
+    if misconception := _misconception(given, expected, wrong, rtol):
+        return Check(name, "wrong", misconception)
+    factors = (1, 100, 0.01) if percent else (1,)
+    if any(_agree(given, expected * factor, rtol).all() for factor in factors):
+        return Check(name, "right", why)
+    if given.shape != expected.shape:
+        problem = f"The shape is {tuple(given.shape)}, expected {tuple(expected.shape)}."
+    elif given.isnan().any() and not expected.isnan().any():
+        problem = "The answer holds NaN (0/0, or the logarithm of a negative number?)."
+    else:
+        problem = describe(given, expected, _agree(given, expected, rtol))
+    return Check(name, "wrong", f"{problem} {hint}".rstrip())
+
+
+def _run(name, answer, cases, reference, why, wrong, hint, rtol, without, describe: Callable) -> Check:
+    """See `function`; describe: see `_compare`."""
+    unanswered = Check(name, "unanswered", "Write the function above and run both cells again.")
+    if _is_unanswered(answer):
+        return unanswered
+    if not callable(answer):
+        return Check(name, "wrong", f"Expected a function, got {_in_short(answer)} ({type(answer).__name__}).")
+    code = getattr(inspect.unwrap(answer), "__code__", None)  # of the function below its decorators
+    used = {getattr(answer, "__name__", ""), *getattr(code, "co_names", ())} & set(without)
+    if used:
+        return Check(name, "wrong", f"Write it by hand, without {' and '.join(sorted(used))}.")
+    wrong = list(wrong)
+    for case in cases:
+        named = zip(code.co_varnames[: code.co_argcount] if code else (), case, strict=False)
+        where = f"For {', '.join(f'{name}={_in_short(value)}' for name, value in named)}: "
+        try:
+            got = answer(*_copies(case))
+        except Exception as error:
+            if isinstance(error, NotImplementedError) and not str(error):
+                return unanswered
+            said = str(error).strip().partition("\n")[0]
+            return Check(name, "wrong", f"Your function stopped with {type(error).__name__}: {said}")
+        if got is ... or (got is None and _is_empty(code)):
+            return unanswered
+        if got is None:
+            return Check(name, "wrong", "Your function returns None: does it end with a return?")
+        expected = reference(*_copies(case))
+        result = _compare(name, got, expected, why, _outcomes(wrong, case), hint, rtol, False, describe)
+        if result.status != "right":
+            known = result.status == "unanswered" or result.text in [text for _, text in wrong]
+            return result if known else Check(name, "wrong", (where if describe is _both_values else "") + result.text)
+    return Check(name, "right", why)
+
+
 def _is_unanswered(answer) -> bool:
     """True for the three dots, alone or anywhere in a list, a tuple, a dict or an array of objects."""
     if isinstance(answer, np.ndarray) and answer.dtype == object:
@@ -195,9 +244,8 @@ def _only_a_docstring():
 _EMPTY_BODIES = {_only_dots.__code__.co_code, _only_a_docstring.__code__.co_code}
 
 
-def _is_empty(function: Callable) -> bool:
+def _is_empty(code) -> bool:
     """True for a body of nothing but dots, `pass`, or a docstring: its bytecode is that of an empty function."""
-    code = getattr(function, "__code__", None)
     return code is not None and code.co_code in _EMPTY_BODIES
 
 
@@ -213,27 +261,91 @@ def _numbers(value) -> torch.Tensor:
     return torch.as_tensor(array.astype(np.float64))
 
 
-def _difference(answer, expected, rtol: float) -> str | None:
-    """None when they agree, else a sentence that says how they differ. Raises one of `_NOT_NUMBERS`."""
-    answer, expected = _numbers(answer), _numbers(expected)
-    if answer.shape != expected.shape:
-        return f"The shape is {tuple(answer.shape)}, expected {tuple(expected.shape)}."
-    if answer.isnan().any() and not expected.isnan().any():
-        return "The answer holds NaN (0/0, or the logarithm of a negative number?)."
-    finite = expected[expected.isfinite()].abs()
-    scale = finite.max().item() if len(finite) else 0.0
-    if torch.allclose(answer, expected, rtol=0, atol=rtol * scale or 1e-12, equal_nan=True):
-        return None
-    return "The shape is right, the values are not." if expected.ndim else f"{answer.item():.6g} is not it."
+def _distances(given: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+    """|given − expected|, value by value; infinite where only one is NaN or infinite, and for other shapes."""
+    given = given.reshape(expected.shape) if given.numel() == expected.numel() == 1 else given
+    if given.shape != expected.shape:
+        return torch.tensor(torch.inf)
+    same = (given == expected) | (given.isnan() & expected.isnan())
+    return (given - expected).abs().nan_to_num(nan=torch.inf).masked_fill(same, 0)
 
 
-def _misconception(answer, wrong: Iterable[tuple[object, str]], rtol: float) -> str | None:
-    """The name of the first misconception that leads to this answer."""
+def _agree(given: torch.Tensor, expected: torch.Tensor, rtol: float | None) -> torch.Tensor:
+    """Which values differ by no more than `rtol` (see `equal`) allows."""
+    finite = expected[expected.isfinite()]
+    scale = finite.abs().max().item() if len(finite) else 0.0
+    rounding = max(0.01, 1e-7 * scale) if _are_whole(expected) else 0.01 * scale
+    return _distances(given, expected) <= (rounding if rtol is None else rtol * scale or 1e-12)
+
+
+def _are_whole(values: torch.Tensor) -> bool:
+    return bool((values.nan_to_num() == values.nan_to_num().round()).all())
+
+
+def _misconception(given: torch.Tensor, expected: torch.Tensor, wrong, rtol: float | None) -> str | None:
+    """The first misconception that leads to this answer; beside the right one, rounded, only one that is far nearer."""
+    either = bool(_agree(given, expected, rtol).all())
     for value, text in wrong:
         with contextlib.suppress(*_NOT_NUMBERS):
-            if _difference(answer, value, rtol) is None:
+            value = _numbers(value)
+            nearer = _distances(given, value).sum() * (10 if either else 1) < _distances(given, expected).sum()
+            if nearer and _agree(given, value, rtol).all():
                 return text
     return None
+
+
+def _no_values(given: torch.Tensor, expected: torch.Tensor, right: torch.Tensor) -> str:
+    """For graded work."""
+    return "The shape is right, the values are not." if expected.ndim else f"{given.item():.6g} is not it."
+
+
+def _both_values(given: torch.Tensor, expected: torch.Tensor, right: torch.Tensor) -> str:
+    """The two results of a function, at the place where they differ most."""
+    place = np.unravel_index(int(_distances(given, expected).argmax()), expected.shape)
+    yours, theirs = _digits(given[place].item(), expected[place].item())
+    at = f" at {[int(i) for i in place]}" if place else ""
+    return f"yours gives {yours}{at}, expected {theirs}."
+
+
+def _what_differs(given: torch.Tensor, expected: torch.Tensor, right: torch.Tensor) -> str:
+    """Sign, units, order, or the places that are wrong; never an expected value."""
+    like = [(-expected, "The size is right, the sign is not.")]
+    if not _are_whole(expected):
+        like += [(expected * 100, "That is in percent: give a part of 1.")]
+        like += [(expected / 100, "That is a part of 1: give percent.")]
+    if expected.numel() > 2:
+        largest = np.unravel_index(int(expected.abs().argmax()), expected.shape)
+        factor, offset = given[largest] / expected[largest], given[largest] - expected[largest]
+        like += [(expected * factor, "Every value is wrong by the same factor: was a sum taken for a mean?")]
+        like += [(expected + offset, "Every value is off by the same amount: is a constant missing?")]
+    for value, text in like:
+        if _agree(given, value, 1e-2).all():
+            return text
+    if expected.numel() > 1 and torch.equal(given.flatten().sort().values, expected.flatten().sort().values):
+        return "The values are right, their order is not."
+    place = tuple(int(i) for i in (~right).nonzero()[0])
+    amount = "large" if given[place] > expected[place] else "small"
+    if not place:
+        return f"{_digits(given.item(), expected.item())[0]} is too {amount}."
+    where = f"number {place[0] + 1}" if len(place) == 1 else f"the one at {list(place)}"
+    return f"{int(right.sum())} of {right.numel()} are right; {where} is too {amount}."
+
+
+def _digits(number: float, other: float) -> tuple[str, str]:
+    """Both with as many digits as tell them apart, four at least: 11.99997 is not shown as 12."""
+    for digits in range(4, 17):
+        texts = [f"{x:.0f}" if x == x // 1 and abs(x) < 1e15 else f"{x:.{digits}g}" for x in (number, other)]
+        if texts[0] != texts[1]:
+            break
+    return texts[0], texts[1]
+
+
+def _in_short(value) -> str:
+    """What is short as it is; else its kind, and its shape."""
+    text, kind = " ".join(repr(value).split()), type(value).__name__
+    if len(text) <= 80:
+        return text
+    return f"{kind} of shape {tuple(value.shape)}" if hasattr(value, "shape") else f"a {kind}"
 
 
 def _outcomes(wrong: Iterable[tuple[Callable, str]], case: tuple) -> Iterator[tuple[object, str]]:
@@ -241,13 +353,6 @@ def _outcomes(wrong: Iterable[tuple[Callable, str]], case: tuple) -> Iterator[tu
     for misconception, text in wrong:
         with contextlib.suppress(Exception):
             yield misconception(*_copies(case)), text
-
-
-def _describe(value) -> str:
-    """The shape and kind of an array, else the value and its kind."""
-    kind = type(value).__name__
-    shape = getattr(value, "shape", None)
-    return f"{value!r} ({kind})" if shape is None else f"{kind} of shape {tuple(shape)}"
 
 
 def _copies(case: tuple) -> tuple:

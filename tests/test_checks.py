@@ -42,10 +42,14 @@ def test_a_right_answer_in_any_form_says_why(answer):
     [
         (EXPECTED.T, "rows and columns are swapped"),
         ((EXPECTED / 4).tolist(), "that is the mean, the sum is asked"),
-        (EXPECTED + 1, "The shape is right, the values are not. Look at the first row."),
+        (EXPECTED + 1, "Every value is off by the same amount: is a constant missing? Look at the first row."),
+        (EXPECTED * 7, "Every value is wrong by the same factor: was a sum taken for a mean?"),
+        (-EXPECTED, "The size is right, the sign is not."),
+        (EXPECTED.flip(1), "The values are right, their order is not."),
+        ([[1, 2], [3, 7]], "3 of 4 are right; the one at [1, 1] is too large. Look at the first row."),
         (EXPECTED[0], "The shape is (2,), expected (2, 2). Look at the first row."),
         (EXPECTED * torch.nan, "The answer holds NaN (0/0, or the logarithm of a negative number?). Look at"),
-        ("1 2 3 4", "Expected Tensor of shape (2, 2), got '1 2 3 4' (str). Look at the first row."),
+        ("1 2 3 4", "Expected numbers of shape (2, 2), got '1 2 3 4' (str). Look at the first row."),
         ([[1], [2, 3]], "got [[1], [2, 3]] (list). Look at the first row."),
         ({"a": 1}, "got {'a': 1} (dict)"),
         (3 + 1j, "got (3+1j) (complex)"),
@@ -70,13 +74,58 @@ def test_dots_anywhere_mean_not_answered_yet(answer):
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected", "status"),
-    [(7, 7.0, "right"), (np.float32(7), 7, "right"), (7.1, 7, "wrong"), (1e-9, 0, "wrong"), (0, 0, "right")],
+    ("answer", "expected", "said"),
+    [
+        (7, 7.0, "why"),
+        (np.float32(7), 7, "why"),
+        (torch.tensor([7.0]), 7, "why"),
+        ([[7]], 7, "why"),
+        (7, [7.0], "why"),
+        (0, 0, "why"),
+        (11.99997, 12, "why"),
+        (0.56, 9 / 16, "why"),
+        (1280000, 1281000, "1280000 is too small."),
+        (1280001, 1280000, "1280001 is too large."),
+        (11, 12, "11 is too small."),
+        (11.95, 12, "11.95 is too small."),
+        (7.1, 7, "7.1 is too large."),
+        (0.55, 0.5625, "0.55 is too small."),
+        (0.011, 0, "0.011 is too large."),
+        (-0.37, 0.37, "The size is right, the sign is not."),
+        (37, 0.3684, "That is in percent: give a part of 1."),
+        (0.37, 36.84, "That is a part of 1: give percent."),
+        (100, 1, "100 is too large."),
+        ([7, 8], 7, "The shape is (2,), expected ()."),
+        ("7", 7, "Expected a number, got '7' (str)."),
+        (None, 7, "Expected a number, got None (NoneType)."),
+        (range, 7, "Expected a number, got <class 'range'> (type)."),
+        (["x"] * 99, 7, "Expected a number, got a list (list)."),
+        ([1, None, 3], [1, 2, 3], "Expected numbers of shape (3,), got [1, None, 3] (list)."),
+        ([1, 2, 4], [1, 2, 3], "2 of 3 are right; number 3 is too large."),
+        ([3, 1, 2], [1, 2, 3], "The values are right, their order is not."),
+    ],
 )
-def test_single_numbers(answer, expected, status):
-    check = checks.equal("score", answer, expected, "why")
-    assert check.status == status
-    assert status == "right" or check.text == f"{answer:.6g} is not it."
+def test_numbers_are_right_when_rounded_and_otherwise_told_apart_without_the_expected_one(answer, expected, said):
+    assert checks.equal("score", answer, expected, "why").text == said
+
+
+def test_as_many_digits_are_shown_as_tell_two_numbers_apart():
+    assert checks.equal("n", 11.99997, 12, "why", rtol=1e-9).text == "11.99997 is too small."
+    assert checks.equal("n", 0.12345678, 0.12345679, "why", rtol=1e-12).text == "0.12345678 is too small."
+
+
+def test_percent_and_part_are_both_right_where_the_question_leaves_it_open():
+    for answer in (0.3684, 36.84, 37, 0.37):
+        assert checks.equal("share", answer, 0.3684, "why", percent=True).status == "right"
+        assert checks.equal("share", answer, 36.84, "why", percent=True).status == "right"
+    assert checks.equal("share", 40, 0.3684, "why", percent=True).status == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [(5.5725, "why"), (5.6, "why"), (5.57, "why"), (5.59, "no bias"), (5.59046, "no bias")]
+)
+def test_an_answer_near_both_is_right_unless_it_is_far_nearer_to_the_misconception(answer, said):
+    assert checks.equal("score", answer, 5.572515, "why", [(5.590457, "no bias")]).text == said
 
 
 INF, NAN = np.inf, np.nan
@@ -108,9 +157,9 @@ def test_infinities_and_nan_are_right_at_their_places_only(answer, expected, sta
 
 
 def test_the_tolerance_is_relative_to_the_largest_value():
-    expected = [1000.0, 0.0]
-    assert checks.equal("n", [1000.5, 0.5], expected, "why").status == "right"
-    assert checks.equal("n", [1000.5, 0.5], expected, "why", rtol=1e-4).status == "wrong"
+    expected = [1000.5, 0.0]
+    assert checks.equal("n", [1009.0, 9.0], expected, "why").status == "right"
+    assert checks.equal("n", [1001.0, 0.5], expected, "why", rtol=1e-4).status == "wrong"
 
 
 # -- functions ----------------------------------------------------------------------------------------------------
@@ -148,7 +197,10 @@ def dots_in_a_variable(x, factor):
 
 @pytest.mark.parametrize(
     "answer",
-    [..., no_body, only_a_docstring, returns_dots, not_implemented, dots_in_a_variable, lambda x, factor: [...]],
+    [
+        *(..., no_body, only_a_docstring, returns_dots, not_implemented, dots_in_a_variable, lambda x, factor: [...]),
+        torch.no_grad()(no_body),
+    ],
 )
 def test_a_function_without_a_body_is_not_answered_yet(answer):
     assert function(answer).status == "unanswered"
@@ -162,15 +214,30 @@ def mentions_only(x, factor):
     x  # noqa: B018
 
 
+def not_yet_on_this_machine(x, factor):
+    raise NotImplementedError("no such operator here\nand fifty lines of backends")
+
+
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
         (lambda x, factor: x + factor, "it adds"),
-        (lambda x, factor: x - factor, "The shape is right, the values are not. Try one number first."),
+        (
+            lambda x, factor: x - factor,
+            "For x=tensor([[1., 2.], [3., 4.]]), factor=2.0: yours gives 2 at [1, 1], expected 8. Try one",
+        ),
+        (lambda x, factor: x * 2.004, "yours gives 8.016 at [1, 1], expected 8."),
+        (
+            lambda x, factor: ~x.bool() - x.bool(),
+            "Subtraction, the `-` operator, with two bool tensors is not supported.",
+        ),
         (lambda x, factor: x.sum(), "The shape is (), expected (2, 2). Try one number first."),
         (lambda x, factor: (x - x) / (x - x), "The answer holds NaN"),
         (lambda x, factor: 1 / 0, "Your function stopped with ZeroDivisionError: division by zero"),
         (lambda x: x, "Your function stopped with TypeError: "),
+        (not_yet_on_this_machine, "Your function stopped with NotImplementedError: no such operator here"),
+        (torch.no_grad()(lambda x, factor: x.sum()), "For x=tensor([[1., 2.], [3., 4.]]), factor=2.0: The shape is ()"),
+        (round, "Your function stopped with "),
         (forgets_to_return, "Your function returns None: does it end with a return?"),
         (mentions_only, "Your function returns None: does it end with a return?"),
         (3, "Expected a function, got 3 (int)."),
@@ -180,6 +247,24 @@ def mentions_only(x, factor):
 def test_a_wrong_function_is_told_how(answer, text):
     check = function(answer, wrong=[(lambda x, factor: x + factor, "it adds")])
     assert check.status == "wrong" and text in check.text
+
+
+def test_what_is_to_be_written_by_hand_may_not_be_called():
+    def by_hand(x):
+        return x + 1
+
+    def calls_it(x):
+        return torch.add(x, 1)
+
+    how = {"cases": [(torch.ones(2),)], "reference": by_hand, "why": "why", "without": ["add", "torch.sub"]}
+    assert checks.function("add", by_hand, **how).status == "right"
+    for answer in (calls_it, torch.add, torch.no_grad()(calls_it)):
+        assert checks.function("add", answer, **how).text == "Write it by hand, without add."
+
+
+def test_large_arguments_are_shown_by_their_shape():
+    check = function(lambda x, factor: x, cases=[(torch.ones(9, 9), [torch.ones(99)])], reference=lambda x, _: x * 2)
+    assert "For x=Tensor of shape (9, 9), factor=a list: yours gives 1 at [0, 0], expected 2." in check.text
 
 
 def test_a_right_function_says_why_and_every_case_counts():
@@ -285,7 +370,7 @@ def test_a_graded_answer_passes_in_silence_or_stops_with_the_misconception(capsy
     for answer in ("nine", None, [1.0, 2.0], 1 / 7):
         with pytest.raises(AssertionError) as stopped:
             checks.require(lambda _, answer=answer: answer, cases, lambda x: x**2 + 0.125)
-        assert "9.1" not in str(stopped.value)
+        assert "9.1" not in str(stopped.value) and "3.0" not in str(stopped.value)
     with pytest.raises(NotImplementedError):
         checks.require(todo, cases, lambda x: x**2)
 

@@ -4,9 +4,11 @@ import re
 
 import nbformat
 import pytest
+import tried
 from lessons import LESSONS, OTHERS, code_cells, name, read, run, solution, tagged, texts
 
 lesson = pytest.mark.parametrize("path", LESSONS, ids=name)
+COMPLETE = {"00"}  # lessons whose exercises have all their answers in tests/exercises
 FULL = r"PRESET = os\.environ|# CLAIM \(full\)"  # what a lesson says that a smoke run leaves out
 
 MOVE_EVERYTHING = """
@@ -58,7 +60,12 @@ def answered(path):
 def test_solutions_are_right_widgets_bear_their_ends_and_nothing_is_needed(path, nothing_there, monkeypatch):
     """The most that is asked of a lesson, on the machine that has least: every check says right, and why."""
     monkeypatch.setenv("CAM_PRESET", "smoke")
-    done = run(answered(path))
+    notebook = answered(path)
+    tried.add_to(notebook, path)
+    done = run(notebook)
+    said = tried.take_from(done)
+    assert not tried.complaints(path, notebook, said)
+    assert len(said) == sum(len(some) for kinds in tried.answers(path).values() for some in kinds.values())
     feedback = [line for text in texts(tagged(done, "check")) for line in text.splitlines()]
     assert len(feedback) == sum(cell.source.count("checks.") for cell in tagged(done, "check"))
     assert all("✓ Right." in line for line in feedback), feedback
@@ -91,6 +98,20 @@ def test_a_lesson_that_trains_or_claims_takes_what_readers_take(path, monkeypatc
 def test_every_exercise_is_unanswered_in_the_committed_lesson(path):
     feedback = [line for text in texts(tagged(read(path), "check")) for line in text.splitlines()]
     assert feedback and all("Not answered yet" in line for line in feedback)
+
+
+@pytest.mark.skipif(bool(OTHERS), reason="about the course's own lessons")
+@pytest.mark.parametrize("path", [path for path in LESSONS if path.stem[:2] in COMPLETE], ids=name)
+def test_every_exercise_has_right_and_wrong_answers_to_try(path):
+    """Three forms of right ones, and four or more wrong ones that are not in the check's own list."""
+    cells, held = tried.exercises(read(path)), tried.answers(path)
+    assert list(held) == list(cells)
+    for exercise, kinds in held.items():
+        asked = tried.names_assigned(cells[exercise][0].source)
+        for kind, least in (("right", 3), ("wrong", 4)):
+            code = [one["answer"] for one in kinds[kind]]
+            assert len(set(code)) == len(code) >= least, (exercise, kind)
+            assert not [answer for answer in code if not asked <= tried.names_assigned(answer)], exercise
 
 
 @pytest.mark.slow
