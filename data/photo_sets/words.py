@@ -136,7 +136,7 @@ def probe(name: str = "words") -> LinearProbe:
 
 
 def both_halves(
-    model: nn.Module, photos, names: Sequence[str], folder, size: int = SIDE, finer: nn.Module | None = None
+    model: nn.Module, photos, names: Sequence[str], folder, size: int = SIDE
 ) -> dict[str, dict[str, Tensor]]:
     """Does a word's map peak on the thing? Each photograph by classifiers of the half that it is not in.
 
@@ -146,7 +146,6 @@ def both_halves(
         names: of WORDS, with a kind of object each
         folder: of `cached_features`
         size: to which photographs are stretched
-        finer: the same network, dilated: its maps, with the classifiers of `model`
 
     Returns:
         word -> one number a photograph that says the word and has a box of the thing: "peak", is the hottest pixel in a
@@ -159,7 +158,7 @@ def both_halves(
     mixed = spoken[torch.randperm(len(spoken), generator=torch.Generator().manual_seed(0))]
     features, n = cached_features(model, photos, size, folder), len(names)
     probe = crossed(features, torch.cat([spoken, mixed], 1), learn)
-    decision, cams, found = probe.decision(features), CamModel(networks.fast(finer or model)), {}
+    decision, cams, found = probe.decision(features), CamModel(networks.fast(model)), {}
     for c, word in enumerate(names):
         said = spoken[:, c] == 1
         answers = torch.where(learn, decision[:, c + 2 * n], decision[:, c])

@@ -72,12 +72,11 @@ def enlarged(heat):
 
 
 def ways(network) -> dict:
-    """name -> arguments of `words.both_halves`: more pixels, finer cells, another network."""
-    found = {"512 px": {"model": network, "size": 512}}
-    found["stride 16"] = {"model": network, "finer": networks.dilate(network, 16)}
+    """name -> a network and the size of its input: more pixels, finer cells, another network."""
+    found = {"512 px": (network, 512), "stride 16": (networks.dilate(network, 16), words.SIDE)}
     try:
         other = Normalised(*networks.pretrained("mobilenet_v2"))
-        found["mobilenet_v2, stride 16"] = {"model": networks.dilate(other, 16)}
+        found["mobilenet_v2, stride 16"] = networks.dilate(other, 16), words.SIDE
     except networks.WeightsUnavailable as reason:
         print(reason)
     return found
@@ -126,9 +125,9 @@ def main(target: Path, data: Path, names=tuple(words.WORDS)[:16]) -> None:
     if (data / "raccoon").is_dir():
         animals = photo_sets.open("imagefolder", data / "raccoon", size=words.SIDE, check=False)
         found["raccoons"] = words.rates(words.new_class(network, animals, photos, CACHE))
-    for way, arguments in ways(network).items():
+    for way, (model, size) in ways(network).items():
         (target / "words.json").write_text(json.dumps(found, indent=1) + "\n")
-        for word, numbers in words.both_halves(photos=photos, names=names, folder=CACHE, **arguments).items():
+        for word, numbers in words.both_halves(model, photos, names, CACHE, size).items():
             gain = scores.paired_difference(numbers["peak"], first[word]["peak"])
             rows[word]["both_halves"] |= words.rates({way: numbers["peak"]})
             rows[word]["both_halves"][f"{way}, gain"] = [round(number, 4) for number in gain]
