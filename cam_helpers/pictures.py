@@ -203,6 +203,21 @@ def classes(image, maps, names, scores=None, shared: bool = False, columns: int 
     return fig
 
 
+def intervals(rows, title: str = "", ax=None):
+    """Numbers with their intervals as points on lines, the first on top -> the Axes.
+
+    rows: name -> (value, low, high), as `photo_sets.measured` stores them; or one number a picture, a tensor (N,)
+    """
+    ax = plt.subplots(figsize=(8, 0.6 + 0.3 * len(rows)), layout="constrained")[1] if ax is None else ax
+    for place, row in enumerate(reversed(rows.values())):
+        value, low, high = (row.mean().item(), *interval(row)) if isinstance(row, torch.Tensor) else row
+        ax.plot([low, high], [place, place], color=FOUND, linewidth=2)
+        ax.plot(value, place, "o", color=FOUND)
+    ax.axvline(0, color="0.5", linewidth=0.8)
+    ax.set(title=title, yticks=range(len(rows)), yticklabels=list(rows)[::-1])
+    return ax
+
+
 def panels(shown, columns: int = 4, width: float = 2.6):
     """Pictures with maps and boxes, in rows -> the figure: found boxes blue, true ones yellow.
 
@@ -226,21 +241,6 @@ def panels(shown, columns: int = 4, width: float = 2.6):
     if any(true is not None for *_, true in shown):
         fig.supxlabel("yellow: the true box · blue: the found box", fontsize=9)
     return fig
-
-
-def intervals(rows, title: str = "", ax=None):
-    """Numbers with their intervals as points on lines, the first on top -> the Axes.
-
-    rows: name -> (value, low, high), as `photo_sets.measured` stores them; or one number a picture, a tensor (N,)
-    """
-    ax = plt.subplots(figsize=(8, 0.6 + 0.3 * len(rows)), layout="constrained")[1] if ax is None else ax
-    for place, row in enumerate(reversed(rows.values())):
-        value, low, high = (row.mean().item(), *interval(row)) if isinstance(row, torch.Tensor) else row
-        ax.plot([low, high], [place, place], color=FOUND, linewidth=2)
-        ax.plot(value, place, "o", color=FOUND)
-    ax.axvline(0, color="0.5", linewidth=0.8)
-    ax.set(title=title, yticks=range(len(rows)), yticklabels=list(rows)[::-1])
-    return ax
 
 
 # -- below: helpers ---------------------------------------------------------------------------------------------

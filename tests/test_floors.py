@@ -131,7 +131,7 @@ MOST = {  # code lines
     "photo_sets": 1250,
     "cam_explorer": 940,
     "collector": 200,
-    "grader": 750,
+    "grader": 1150,
 }
 
 

@@ -2,7 +2,7 @@
 
 A file maps the name of each exercise, as its check says it, to `right` and `wrong` answers: code that replaces the
 exercise cell. `wrong` ones are plausible, and at least four are not in the check's own list of misconceptions. An
-answer is code, or `answer: code` with `says:`, words that the feedback must hold.
+answer is code (in quotes where it holds ": "), or `answer: code` with `says:`, words that the feedback must hold.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def answers(path: Path) -> dict[str, dict[str, list[dict]]]:
     held = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() and not OTHERS else {}
     return {
         name: {
-            kind: [one if isinstance(one, dict) else {"answer": one, "says": ""} for one in kinds[kind]]
+            kind: [{"says": ""} | (one if isinstance(one, dict) else {"answer": one}) for one in kinds[kind]]
             for kind in ("right", "wrong")
         }
         for name, kinds in held.items()

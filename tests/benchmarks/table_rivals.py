@@ -84,14 +84,14 @@ def measured(photos) -> dict:
     }
     sweeps = {name: scores.BoxSweep(STEPS, normalize="max", keep=True) for name in maps}
     features = []
-    for part in torch.arange(n).split(20):
-        x, y = v2.functional.resize(photos.images[part], [224, 224]) / 255, photos.labels[part]
-        truth = [photos.boxes[i] for i in part.tolist()]
+    for start in range(0, n, 20):
+        here = slice(start, start + 20)
+        x, y = v2.functional.resize(photos.images[here], [224, 224]) / 255, photos.labels[here]
         with torch.no_grad():
             features.append(model(x).features)
         for name, draw in maps.items():
             one = F.interpolate(draw(x, y).detach()[:, None], (height, width), mode="bilinear")[:, 0]
-            sweeps[name].update(one, truth)
+            sweeps[name].update(one, photos.boxes[here])
     hits = {name: at_both(sweep.compute().outcomes[:, 0]) for name, sweep in sweeps.items()}
 
     features, size = torch.cat(features), torch.tensor([width, height] * 2)

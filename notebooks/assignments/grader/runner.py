@@ -25,10 +25,9 @@ from collector.cells import plain
 
 from . import course as courses
 from . import fingerprint, isolation
+from .notes import EXERCISE
 
-EXERCISE = re.compile(r"^test-(.+?)(-\d+)?$")  # test-iou and test-iou-2 both count for iou
 ERROR = re.compile(r"^Traceback .*\n(?:[ \t].*\n|\n)*(\S.*)", flags=re.M)  # what a traceback ends with
-LONGEST_PLACE = 80  # bytes; the path of a socket, which lies in a folder there, has 107 at most
 KINDS = (("autograded", "ipynb"), ("feedback", "html"))
 ENCODING = "utf-8-sig"  # with a mark at the beginning, by which Excel knows UTF-8; read with or without it
 LONGEST_NOTES = 2000  # letters; Python's csv reader ends at 131,072
@@ -104,7 +103,7 @@ class Team:
     def _remove_leftovers(self) -> None:
         """Of a runner that was killed."""
         for job in (self.state / "work").glob("*/*/job.json"):
-            isolation.remove(json.loads(job.read_text())["runtime"])
+            shutil.rmtree(json.loads(job.read_text())["runtime"], ignore_errors=True)
         for pattern in ("work", "unpacked-*", "*/.writing-*", "*/*/.writing-*"):
             for folder in self.state.glob(pattern):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -130,8 +129,7 @@ class Team:
         notebook.parent.mkdir(parents=True)
         nbformat.write(submission.notebook, notebook)
         shutil.copy(self.prepared[name] / "gradebook.db", work)
-        too_long = self.isolated and len(os.fsencode(tempfile.gettempdir())) > LONGEST_PLACE
-        runtime = tempfile.mkdtemp(prefix="cam-", dir="/tmp" if too_long else None)  # for the kernel's sockets
+        runtime = tempfile.mkdtemp(prefix="cam-")  # for the kernel's connection file
         job = {"assignment": name, "course": str(self.course), "runtime": runtime, "isolated": self.isolated}
         with replacing(work / "job.json") as file:
             file.write(json.dumps(job | asdict(self.limits) | {"key": key, "start": time.time()}).encode())
@@ -145,7 +143,7 @@ class Team:
         except subprocess.TimeoutExpired:
             raise RuntimeError(f"no answer {seconds} s after the start") from None
         finally:
-            isolation.remove(runtime)
+            shutil.rmtree(runtime, ignore_errors=True)
         if not (work / "result.json").is_file():
             logs = [path for path in (work / "output.txt", work / "log.txt") if path.is_file()]
             said = "\n".join(path.read_text(errors="replace") for path in logs)
@@ -163,7 +161,7 @@ def merge(course: Path, state: Path, submissions: list[Submission]) -> Path:
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
         for submission in submissions:
             name, student = submission.assignment, submission.student
-            row = {"student": student, "assignment": name, "reason": submission.reason}
+            row, notes = {"student": student, "assignment": name, "reason": submission.reason}, [*submission.notes]
             if submission.notebook:
                 result = _result(state, submission)
                 if "failed" in result:
@@ -171,8 +169,9 @@ def merge(course: Path, state: Path, submissions: list[Submission]) -> Path:
                 else:
                     _store(book, course, state / "results" / student / name, result["scores"])
                     row |= _points(book, student, name) | {"seconds": result["seconds"]}
+                    notes += result["notes"]
                     row["reason"] = f"{result['died']}: tests from there on count as failed" if result["died"] else ""
-            rows.append(row | {"notes": plain("; ".join(submission.notes), LONGEST_NOTES)})
+            rows.append(row | {"notes": plain("; ".join(notes), LONGEST_NOTES)})
     return _write_table(course, rows)
 
 
