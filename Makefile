@@ -62,7 +62,7 @@ clean:  ## remove the environment and everything drawn or computed
 	rm -rf $(VENV) build dist *.egg-info data/cache .pytest_cache .ruff_cache .hypothesis
 
 .PHONY: lesson badges
-lesson: $(VENV)/.lab  ## start a lesson from the template (NAME=12_my_topic)
+lesson: $(VENV)/.lab  ## start a lesson from the template (NAME=14_my_topic)
 	$(BIN)/python notebooks/tools/new_lesson.py "$(NAME)"
 
 badges:  ## write the repository's public address into the README and what goes with it (REPO=owner/name)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-__all__ = ["Check", "choice", "equal", "function", "require"]
+__all__ = ["Check", "choice", "closed", "equal", "function", "numbers", "require"]
 
 _LOOK = {
     "right": ("✓ Right.", "#1b7837"),
@@ -117,6 +117,7 @@ def require(
     wrong: Iterable[tuple[Callable, str]] = (),
     hint: str = "",
     rtol: float = 1e-4,
+    helpers: Sequence[Callable] = (),
 ) -> None:
     """`function` as an assertion, for the graded assignments: silent when the answer is right.
 
@@ -124,6 +125,7 @@ def require(
 
     Args:
         answer, cases, reference, wrong, hint, rtol: see `function`
+        helpers: functions that would be the answer; the answer may not call them, see `closed`
 
     Raises:
         NotImplementedError: unanswered
@@ -131,11 +133,32 @@ def require(
     """
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
+        if callable(answer) and helpers:
+            answer = closed(*helpers)(answer)
         check = _run("", answer, cases, reference, "", wrong, hint, rtol, (), _no_values)
     if check.status == "unanswered":
         raise NotImplementedError
     if check.status == "wrong":
         raise AssertionError(check.text)
+
+
+@contextlib.contextmanager
+def closed(*helpers: Callable) -> Iterator[None]:
+    """While the block runs, these Python functions raise an AssertionError that names them, whatever they are called.
+
+    For exercises whose answer a helper would be. Also a decorator, of the answer: `closed(helper)(answer)`.
+    """
+    opened = [(helper, helper.__code__) for helper in map(inspect.unwrap, helpers)]
+    try:
+        for helper, code in opened:
+            message = f"{helper.__qualname__} does it for you: write it yourself."
+            refuse = compile(f"def refuse(*_, **__):\n    raise AssertionError({message!r})", "<closed>", "exec")
+            body = next(part for part in refuse.co_consts if inspect.iscode(part))
+            helper.__code__ = body.replace(co_freevars=code.co_freevars)
+        yield
+    finally:
+        for helper, code in opened:
+            helper.__code__ = code
 
 
 def choice(name: str, answer, right: str, feedback: Mapping[str, str]) -> Check:
@@ -166,9 +189,9 @@ def _compare(name, answer, expected, why, wrong, hint, rtol, percent, describe: 
     """See `equal`. describe: (given, expected, which agree), tensors of one shape -> what to say of them."""
     if _is_unanswered(answer):
         return Check(name, "unanswered", "Replace the ... above with your answer and run both cells again.")
-    expected = _numbers(expected)
+    expected = numbers(expected)
     try:
-        given = _numbers(answer)
+        given = numbers(answer)
     except _NOT_NUMBERS:
         wanted = f"numbers of shape {tuple(expected.shape)}" if expected.ndim else "a number"
         return Check(
@@ -252,16 +275,23 @@ def _is_empty(code) -> bool:
     return code is not None and code.co_code in _EMPTY_BODIES
 
 
-def _numbers(value) -> torch.Tensor:
-    """Any form of an answer -> a tensor of float64. Raises one of `_NOT_NUMBERS`."""
+def numbers(value) -> torch.Tensor:
+    """Any form of an answer -> a plain tensor of float64: a copy, in which no method or comparison is of its own.
+
+    Raises one of TypeError, ValueError and RuntimeError where it is no array of numbers.
+    """
     if isinstance(value, torch.Tensor):
-        return value.detach().cpu().double()
+        with torch._C.DisableTorchFunctionSubclass():  # a subclass, or a method of the instance, could answer
+            value = torch.Tensor.double(torch.Tensor.cpu(torch.Tensor.detach(value)))
+        if type(value) is not torch.Tensor:
+            raise TypeError("not a plain tensor")
+        return torch.clone(value)
     if isinstance(value, (list, tuple)) and any(isinstance(part, (list, tuple, torch.Tensor)) for part in value):
-        return torch.stack([_numbers(part) for part in value])
+        return torch.stack([numbers(part) for part in value])
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError("not a number")
-    return torch.as_tensor(array.astype(np.float64))
+    return torch.from_numpy(array.astype(np.float64, subok=False))
 
 
 def _distances(given: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
@@ -289,7 +319,7 @@ def _misconception(given: torch.Tensor, expected: torch.Tensor, wrong, rtol: flo
     """The first misconception that leads to this answer; the expected value is so many times further away."""
     for value, text in wrong:
         with contextlib.suppress(*_NOT_NUMBERS):
-            value = _numbers(value)
+            value = numbers(value)
             nearer = _distances(given, value).sum() * further < _distances(given, expected).sum()
             if nearer and _agree(given, value, rtol).all():
                 return text

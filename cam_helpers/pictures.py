@@ -23,8 +23,12 @@ from .boxes import region_above, value_range
 from .drawing import BOX_COLOURS, HEAT, SIGNED
 from .images import read_picture
 from .maps import resize
+from .scores import interval
 
-__all__ = ["boxes", "classes", "dim", "fit", "heat", "overlay", "panels", "picture", "read_picture", "show", "signed"]
+__all__ = [
+    "boxes", "classes", "dim", "fit", "heat", "intervals", "overlay", "panels", "picture", "read_picture", "show",
+    "signed",
+]  # fmt: skip
 
 FOUND, TRUE = BOX_COLOURS[:2]  # in every figure and widget: a found box blue, the true one yellow
 
@@ -197,6 +201,21 @@ def classes(image, maps, names, scores=None, shared: bool = False, columns: int 
         "one colour scale for all classes" if shared else "each class on a colour scale of its own", fontsize=9
     )
     return fig
+
+
+def intervals(rows, title: str = "", ax=None):
+    """Numbers with their intervals as points on lines, the first on top -> the Axes.
+
+    rows: name -> (value, low, high), as `photo_sets.measured` stores them; or one number a picture, a tensor (N,)
+    """
+    ax = plt.subplots(figsize=(8, 0.6 + 0.3 * len(rows)), layout="constrained")[1] if ax is None else ax
+    for place, row in enumerate(reversed(rows.values())):
+        value, low, high = (row.mean().item(), *interval(row)) if isinstance(row, torch.Tensor) else row
+        ax.plot([low, high], [place, place], color=FOUND, linewidth=2)
+        ax.plot(value, place, "o", color=FOUND)
+    ax.axvline(0, color="0.5", linewidth=0.8)
+    ax.set(title=title, yticks=range(len(rows)), yticklabels=list(rows)[::-1])
+    return ax
 
 
 def panels(shown, columns: int = 4, width: float = 2.6):

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -32,7 +33,7 @@ from .files import replacing
 from .maps import CamModel, Cams
 from .networks import fast, fast_cams
 
-__all__ = ["LinearProbe", "cached_features", "caption_labels", "gap_features"]
+__all__ = ["LinearProbe", "cached_features", "caption_labels", "gap_features", "ridge"]
 
 
 def caption_labels(captions, words, least: int = 2) -> Tensor:
@@ -210,6 +211,19 @@ class LinearProbe:
     def maps(self, features: Tensor, classes=None, size: tuple[int, int] | None = None) -> Tensor:
         """Signed maps of the probe's classes -> (N,C,h,w); classes (rows of `weight`) and size as in `Cams.maps`."""
         return self.cams(features).maps(classes, size)
+
+
+def ridge(means: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """A linear regression on pooled units, its penalty chosen by leaving one out -> weight (C,K), bias (C,).
+
+    means (N,K), as `gap_features` gives them; numbers (N,) or (N,C), one number or several a picture. The units are
+    standardised, and the scaling is folded into the weight, so that `class_activation_maps(features, weight)` are the
+    maps of the answers means @ weight.T + bias (lesson 12).
+    """
+    scale = StandardScaler().fit(means.double())
+    fit = RidgeCV(np.logspace(-1, 5, 13)).fit(scale.transform(means.double()), numbers.double().numpy())
+    weight = fit.coef_.reshape(-1, means.shape[1]) / scale.scale_
+    return torch.from_numpy(weight).float(), torch.from_numpy(fit.intercept_ - weight @ scale.mean_).float()
 
 
 def _check(x: np.ndarray, y: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from lessons import LESSONS, OTHERS, TEMPLATE, code_cells, name, read, solution,
 FACTS = ["You will be able to", "Time", "You need", "Lecture", "Paper", "Next"]
 MISLEADING = r"\b(jet|rainbow|gist_rainbow|hsv|nipy_spectral|gist_ncar|turbo)\b"
 LARGEST = 1_500_000  # bytes
-SHORT = {"04", "05", "06", "07", "10", "11"}  # lessons held to the minutes that a new student needs; the others follow
+SHORT = {f"{n:02d}" for n in range(14)}  # lessons held to the minutes that a new student needs
 
 HELD = OTHERS or [*LESSONS, TEMPLATE]
 PAGES = OTHERS or [*HELD, *sorted((ROOT / "data").glob("*.ipynb"))]

@@ -377,3 +377,78 @@ def test_a_graded_answer_passes_in_silence_or_stops_with_the_misconception(capsy
 
 def todo(x):
     raise NotImplementedError()
+
+
+class Liar(torch.Tensor):
+    """Whatever is asked of it, the answer is one."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        return torch.ones(3)
+
+
+class AlwaysEqual:
+    def __eq__(self, other):
+        return True
+
+    __hash__ = None
+
+
+def with_its_own_method() -> torch.Tensor:
+    value = torch.zeros(3)
+    value.detach = value.double = value.cpu = lambda: torch.ones(3)
+    return value
+
+
+@pytest.mark.parametrize("value", [torch.zeros(3).as_subclass(Liar), with_its_own_method()], ids=["subclass", "method"])
+def test_an_answer_is_compared_by_its_values_not_by_what_it_says(value):
+    assert type(checks.numbers(value)) is torch.Tensor and checks.numbers(value).tolist() == [0, 0, 0]
+    assert checks.equal("x", value, torch.ones(3), "yes").status == "wrong"
+    assert checks.equal("x", [value, value], torch.ones(2, 3), "yes").status == "wrong"
+
+
+def test_an_object_that_equals_everything_is_no_number():
+    assert checks.equal("x", AlwaysEqual(), 6, "yes").status == "wrong"
+    with pytest.raises(TypeError, match="not a number"):
+        checks.numbers(AlwaysEqual())
+
+
+def test_numbers_are_a_copy():
+    value = torch.zeros(3, dtype=torch.double)
+    checks.numbers(value)[0] = 1
+    assert value.tolist() == [0, 0, 0]
+
+
+def helper(x):
+    return 2 * x
+
+
+also_helper = helper
+
+
+@pytest.mark.parametrize("answer", [helper, lambda x: also_helper(x)])
+def test_a_helper_that_is_the_answer_is_closed_under_all_its_names(answer):
+    with pytest.raises(AssertionError, match="helper does it for you: write it yourself"):
+        checks.require(answer, [(3,)], helper, helpers=[helper])
+    checks.require(lambda x: x + x, [(3,)], helper, helpers=[helper])
+    assert helper(3) == 6
+
+
+def test_a_helper_inside_another_function_can_be_closed():
+    def outer(factor):
+        def inner(x):
+            return factor * x
+
+        return inner
+
+    double = outer(2)
+    with checks.closed(double), pytest.raises(AssertionError, match="inner does it for you"):
+        double(3)
+    assert double(3) == 6
+
+
+def test_an_unanswered_exercise_stays_unanswered_where_a_helper_is_closed():
+    def empty(x): ...
+
+    with pytest.raises(NotImplementedError):
+        checks.require(empty, [(3,)], helper, helpers=[helper])

@@ -341,3 +341,14 @@ def test_show_sends_a_small_image_of_the_size_of_the_figure(notebook, photos, ki
 def test_show_refuses_a_text_that_describes_nothing(notebook, alt):
     with pytest.raises(ValueError, match="expected alt to describe the figure"):
         shown(alt)
+
+
+def test_rows_with_intervals_stand_in_order_and_a_tensor_gives_its_own():
+    values = torch.tensor([0.0, 1, 1, 1] * 25)
+    ax = pictures.intervals({"stored": (0.5, 0.4, 0.7), "measured": values}, "two rows")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["measured", "stored"]  # from below
+    lines = [line.get_xdata() for line in ax.get_lines()]
+    assert [list(line) for line in lines[2:4]] == [[0.4, 0.7], [0.5]]
+    low, high = lines[0]
+    assert low < 0.75 < high and lines[1] == [0.75]
+    plt.close(ax.figure)

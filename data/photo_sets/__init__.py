@@ -70,6 +70,9 @@ def measured(what: str = "boxes") -> dict:
     lesson 05) and "drawings, fixed box". Scores top1_error, top5_error, boxes_at_20, max_box_acc, peak_in_box: parts
     of 1 with 95 % bootstrap intervals. Made by `python tests/benchmarks/table_photos.py --json FILE`.
 
+    "faithful": what lessons 12 and 13 measure with the functions of `photo_sets.faithful`, in parts "people", "softmax"
+    and "deletion", name → [value, low, high]. Made by `python tests/benchmarks/table_faithful.py FILE`.
+
     "rivals": other methods and heads that learnt from boxes on the same photos, rows and scores as
     `python tests/benchmarks/table_rivals.py FILE` says, which makes them.
     """

@@ -3,10 +3,8 @@
 import os
 import sys
 
-from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
-from nbgrader.preprocessors import GetGrades
-
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+from grader.feedback import Feedback, GetMarks
 from grader.preprocessors import ShowMessagesOnly
 
 c = get_config()  # noqa: F821  (nbgrader puts it there)
@@ -19,5 +17,7 @@ c.ClearSolutions.text_stub = "YOUR ANSWER HERE"
 # nbgrader's 30 s end an exercise that trains; `make grade` sets its own
 c.Execute.timeout = 120
 # feedback shows what students wrote: no script of theirs runs in it, and hidden tests stay hidden
+c.GenerateFeedback.exporter_class = Feedback
+c.GenerateFeedback.preprocessors = [ShowMessagesOnly, GetMarks]
+# the formgrader's pages, which show copies that were made safe already
 c.HTMLExporter.sanitize_html = True
-c.GenerateFeedback.preprocessors = [ShowMessagesOnly, GetGrades, CSSHTMLHeaderPreprocessor]

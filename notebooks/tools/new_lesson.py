@@ -1,6 +1,6 @@
 """Start a lesson from the template: every part in its place, every check green, the notes for authors left out.
 
-python notebooks/tools/new_lesson.py 12_my_topic        (make lesson NAME=12_my_topic)
+python notebooks/tools/new_lesson.py 14_my_topic        (make lesson NAME=14_my_topic)
 """
 
 import re
@@ -23,7 +23,7 @@ def start(name: str, folder: Path = FOLDER) -> Path:
     """Write `folder`/name.ipynb -> its path. Raises NameRefused for a name out of form or a number already taken."""
     name = name.removesuffix(".ipynb")
     if not re.fullmatch(r"\d\d_[a-z0-9_]+", name):
-        raise NameRefused(f"{name!r}: a name is two digits and small words, for example 12_my_topic")
+        raise NameRefused(f"{name!r}: a name is two digits and small words, for example 14_my_topic")
     if taken := sorted([*folder.glob(f"{name[:2]}_*.ipynb"), *folder.glob(f"drafts/{name[:2]}_*.ipynb")]):
         raise NameRefused(f"number {name[:2]} is taken: {taken[0].relative_to(folder)}")
     notebook = nbformat.read(TEMPLATE, as_version=4)

@@ -2,7 +2,7 @@
 
 python notebooks/tools/validate.py                   the course's own lessons
 python notebooks/tools/validate.py my_lessons        those of a folder of yours
-python notebooks/tools/validate.py my_lessons/12_my_topic.ipynb --only anatomy cells
+python notebooks/tools/validate.py my_lessons/14_my_topic.ipynb --only anatomy cells
 
 Works without make, on Linux, macOS and Windows. Ends with 1 when a part fails; the other parts still run.
 """

@@ -40,6 +40,7 @@ class Assignment:
         self.exercises = [meta(c)["grade_id"] for c in self.notebook.cells if is_code(c) and meta(c).get("solution")]
         self.written = [c for c in self.notebook.cells if not is_code(c) and marked(c)]
         self.wrong, self.right = answers.read(SOURCE / name / "answers.yaml")
+        self.left = {exercise: {} for exercise in self.exercises}  # what its tests leave for the ones after them
 
     def tests_of(self, exercise: str) -> list[str]:
         return [test for test in self.tests if re.fullmatch(rf"test-{re.escape(exercise)}(-\d+)?", test)]
@@ -63,7 +64,8 @@ class Assignment:
                     space[name] = change(space[name])
         result = {}
         for test in self.tests if tests is None else tests:
-            error, message = run_test(self.code[test], space)
+            left = self.left[re.sub(r"^test-(.+?)(-\d+)?$", r"\1", test)]
+            error, message = run_test(self.code[test], space, left)
             result[test] = (0 if error else self.tests[test], error, message)
         return result
 
@@ -94,14 +96,20 @@ def run(source: str, space: dict) -> None:
     plt.close("all")
 
 
-def run_test(source: str, space: dict) -> tuple[str, str]:
-    """-> (name of the error, message), both empty for full marks. As when `make grade` marks, warnings cost nothing."""
+def run_test(source: str, space: dict, left: dict) -> tuple[str, str]:
+    """-> (name of the error, message), both empty for full marks. As when `make grade` marks, warnings cost nothing.
+
+    left: names that the tests of this exercise have defined so far, added to; no answer sees them
+    """
+    names = space | left
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            run(source, dict(space))
+            run(source, names)
     except Exception as error:
         return type(error).__name__, str(error)
+    finally:
+        left |= {name: value for name, value in names.items() if space.get(name) is not value}
     return "", ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 
 import pytest
@@ -35,9 +36,12 @@ def marks(*cells: str) -> dict[str, str]:
     return {s.assignment: fingerprint.of_mark(courses.ASSIGNMENTS, s) for s in submissions}
 
 
+unedited = functools.cache(marks)  # each test leaves the copies as they were
+
+
 def regraded(path, *cells: str) -> set[str]:
     """The assignments whose fingerprint changes when a line is added to the file."""
-    before = marks(*cells)
+    before = unedited(*cells)
     old = path.read_bytes()
     path.write_bytes(old + b"\n# edited\n")
     try:

@@ -23,6 +23,7 @@ import tiny_course as tiny
 from filelock import FileLock
 from nbformat.v4 import new_code_cell, new_notebook
 
+from class_list.table import read_table
 from collector import submissions
 from grader import commands, isolation, runner
 from grader import course as courses
@@ -33,7 +34,7 @@ TOKEN = f"9876{os.getpid()}"  # seconds that something of ours sleeps: how it is
 RIGHT = {"double": tiny.DOUBLE, "largest": tiny.LARGEST}
 WRITTEN = {"written_why": "because"}
 # the submissions that are about limits of time, with seconds for a cell and for all of them
-TIMED = {"loop": (5, LONG), "again_and_again": (60, 90)}
+TIMED = {"loop": (5, LONG), "again_and_again": (60, 70)}
 # answers to the first exercise (2 points); the second one (4 points) is answered rightly
 DOUBLES = {
     "loop": "def double(x):\n    while True:\n        pass",
@@ -53,14 +54,91 @@ def double(x):
             time.sleep(60)
     time.sleep(60)""",
     "many_processes": "import os\ndef double(x):\n    while True:\n        os.fork()",
-    "deep_folders": """import os, time
+    "deep_folders": """import os
 from ipykernel.connect import get_connection_file
 def double(x):
     os.chdir(os.path.dirname(get_connection_file()))
     for _ in range(1100):
-        os.mkdir("x" * 9)
+        os.path.exists("x" * 9) or os.mkdir("x" * 9)
         os.chdir("x" * 9)
+    os.chdir("/tmp")
+    return x + x""",
+    "many_files": """import time
+def double(x):
+    for k in range(60_000):
+        open(f"/tmp/{k}", "w").close()
     time.sleep(60)""",
+    "full_disk": """def double(x):
+    with open("/tmp/large", "wb") as file:
+        file.write(bytes(600 << 20))
+    return x + x""",
+    "equals_everything": """class Yes:
+    __eq__ = __le__ = lambda self, other: True
+    __sub__ = __abs__ = __add__ = lambda self, *other: self
+def double(x):
+    return Yes()""",
+    "replaces_builtins": """import builtins
+builtins.abs = builtins.sum = lambda *values: 6
+builtins.all = lambda values: True
+def double(x):
+    return 0""",
+    "hides_builtins": "float = int = abs = lambda *values: 6\ndef double(x):\n    return 0",
+    "replaces_modules": """import random, sys, types
+class Three(random.Random):
+    def randrange(self, *range):
+        return 3
+random.Random = Three
+fake = types.ModuleType("random")
+fake.Random = Three
+sys.modules["random"] = fake
+import os
+os.environ.get = lambda *name: "7"
+def double(x):
+    return 6""",
+    "hides_modules": """class random:
+    class Random:
+        def __init__(self, seed):
+            pass
+        def randrange(self, *range):
+            return 3
+def double(x):
+    return 6""",
+    "replaces_while_tested": """import builtins
+def double(x):
+    builtins.float = lambda value: 6
+    return x + x""",
+    "waits_for_the_test": """import builtins, threading, time
+def wait():
+    while "asked" not in globals():
+        time.sleep(0.01)
+    builtins.float = lambda value: 2 * asked
+threading.Thread(target=wait, daemon=True).start()
+def double(x):
+    global asked
+    asked = x
+    time.sleep(2)
+    return 0""",
+    "traces": """import sys
+def trace(frame, event, value):
+    if "secret" in frame.f_locals:
+        frame.f_locals["secret"] = 3
+    return trace
+sys.settrace(trace)
+def double(x):
+    return 6""",
+    "without_in_and_out": "In = Out = _ih = _oh = None\ndef double(x):\n    return x + x",
+    "reads_in": "def double(x):\n    return 6 if 'secret' not in In[-1] else eval('2 * secret')",
+    "rewrites_cells": """get_ipython().input_transformers_cleanup.append(lambda lines: ["pass\\n"])
+def double(x):
+    return 0""",
+    "runs_no_cells": """def double(x):
+    return 0
+shell = get_ipython()
+shell.run_code = shell.showtraceback = lambda *a, **k: False""",
+    "reads_frames": """import sys
+def double(x):
+    return 2 * sys._getframe(1).f_globals.get("secret", 3)""",
+    "leaves_the_test": "def double(x):\n    raise SystemExit(0)",
     "survivor": f"""import subprocess, sys
 def double(x):
     subprocess.Popen(["sleep", "{TOKEN}"], start_new_session=True)
@@ -171,7 +249,7 @@ def released(tmp_path_factory):
 
 
 def rows(path) -> dict[str, dict]:
-    return {row["student"]: row for row in runner.read_table(path)}
+    return {row["student"]: row for row in read_table(path)}
 
 
 def strangers() -> list[str]:
@@ -228,7 +306,8 @@ def grade_all(released, place) -> dict:
     for name, code in DOUBLES.items():
         for word, value in words.items():
             code = code.replace(word, str(value))
-        put(name, tiny.handed_in(released, **RIGHT | {"double": code}))
+        text = {"written_why": "because < <script>steal()</script>"} if name == "script_and_warning" else {}
+        put(name, tiny.handed_in(released, **RIGHT | {"double": code}, **text))
     put("exits", tiny.handed_in(released, **RIGHT | {"largest": "import os\ndef largest(values):\n    os._exit(0)"}))
 
     changed = tiny.handed_in(released, **RIGHT)
@@ -326,8 +405,12 @@ POINTS = {
     "right": 6, "released": 0, "loop": 4, "memory": 4, "survivor": 6, "much_output": 6, "script_and_warning": 6,
     "widgets": 6, "wrong_types": 6, "many_outputs": 6, "square": 4, "shows_the_test": 4, "displays_credit": 4,
     "displays_too_much": 4, "displays_less": 6, "curious": 6, "own_tests_and_metadata": 6, "deleted_tests": 6,
-    "deleted_answer": 4, "duplicated": 6, "renamed_ids": 6, "1_1_né": 6, "archive": 6,
-    "again_and_again": 0, "deep_folders": 0, "memory_in_parts": 0, "many_processes": 0, "exits": 2,
+    "deleted_answer": 4, "duplicated": 6, "renamed_ids": 6, "1_1_né": 6, "archive": 6, "deep_folders": 6,
+    "full_disk": 4, "equals_everything": 4, "replaces_builtins": 4, "hides_builtins": 4, "replaces_modules": 4,
+    "hides_modules": 4, "replaces_while_tested": 4, "waits_for_the_test": 4, "traces": 4, "without_in_and_out": 6,
+    "reads_in": 4, "leaves_the_test": 4, "rewrites_cells": 0, "runs_no_cells": 0,
+    "reads_frames": 6,  # what cannot be held is noted
+    "again_and_again": 0, "memory_in_parts": 0, "many_processes": 0, "many_files": 0, "exits": 2,
 }  # fmt: skip
 
 
@@ -338,8 +421,8 @@ def check_marks(graded):
 
 
 REASONS = {
-    "again_and_again": "more than 90 s in all", "memory_in_parts": "more than 1.0 GiB of memory",
-    "many_processes": "more than 64 processes", "deep_folders": "files where only the kernel's sockets belong",
+    "again_and_again": "more than 70 s in all", "memory_in_parts": "more than 1.0 GiB of memory",
+    "many_processes": "more than 64 processes", "many_files": "more than 20000 files",
     "exits": "Python ended while cell",
     "empty": "empty.ipynb is empty", "nothing": "is damaged", "not_json": "is damaged",
     "not_a_notebook": "is damaged", "half_a_character": "is damaged",
@@ -348,6 +431,10 @@ REASONS = {
     "Two_Claims": "2 submissions carry this name", "bomb": "more than", "broken": "cannot be unpacked",
 }  # fmt: skip
 NOTES = {
+    "loop": "cell test-double ran longer than 5 s and was stopped", "reads_frames": "worth a look: _getframe",
+    "replaces_builtins": "replaced builtins.abs", "replaces_modules": "replaced random",
+    "replaces_while_tested": "replaced builtins.float", "waits_for_the_test": "worth a look: Thread",
+    "traces": "replaced sys.settrace", "rewrites_cells": "worth a look: get_ipython",
     "deleted_tests": "cell test-double was missing and was put back", "deleted_answer": "cell double was missing",
     "duplicated": "cell id test-double is there more than once",
     "renamed_ids": "cell id double-mine is not of this assignment", "archive": "has a path outside its folder",
@@ -391,9 +478,27 @@ def check_feedback_names_the_misconception_and_never_the_hidden_test(graded):
     assert "NotImplementedError" in feedback(graded, "released")
 
 
+def check_feedback_says_in_a_sentence_what_ran_too_long(graded):
+    page = (graded["place"] / "course of loop" / "feedback" / "loop" / "numbers" / "numbers.html").read_text()
+    assert "This cell test-double ran longer than 5 s and was stopped." in page
+
+
+def check_notes_are_names_alone(graded):
+    innocent = ("right", "square", "much_output", "widgets", "deep_folders", "script_and_warning")
+    assert {name: graded["rows"][name]["notes"] for name in innocent} == dict.fromkeys(innocent, "")
+
+
 def check_feedback_runs_no_script_of_a_student(graded):
     page = feedback(graded, "script_and_warning")
     assert "<b>bold</b>" in page and "steal()</script>" not in page
+
+
+def check_the_formgraders_copy_is_safe(graded):
+    path = graded["course"] / "autograded" / "script_and_warning" / "numbers" / "numbers.ipynb"
+    cells = nbformat.read(path, 4).cells
+    shown = [output.data["text/html"] for cell in cells for output in cell.get("outputs", []) if "data" in output]
+    assert shown == ["<b>bold</b>"]
+    assert cells[-1].source == "<div><p>because &lt; </p>&#10;</div>"
 
 
 def check_large_outputs_are_cut(graded):
@@ -484,7 +589,7 @@ def test_without_bubblewrap_it_refuses_or_is_told_to_go_without(released, tmp_pa
     assert (course / "grades.before.csv").read_bytes() == before
     nbformat.write(released, tmp_path / "week 2" / "berta.ipynb")
     runner.grade(tmp_path / "week 2", course, isolated=False)
-    assert [row["points"] for row in runner.read_table(table)] == ["6.0", "0.0"]
+    assert [row["points"] for row in read_table(table)] == ["6.0", "0.0"]
 
 
 def test_two_calls_do_not_grade_one_course_at_the_same_time(tmp_path, capsys):

@@ -49,10 +49,10 @@ def source() -> nbformat.NotebookNode:
         cell("code", "double", marked(DOUBLE), solution=True),
         cell(
             "code", "test-double",
-            'assert double(3) == 6, "twice three"\n'
+            'assert float(double(3)) == 6, "twice three"\n'
             "### BEGIN HIDDEN TESTS\n"
             'secret = random.Random(int(os.environ.get("CAM_HIDDEN_SEED", "1046"))).randrange(100, 999)\n'
-            'assert double(secret) == 2 * secret, "you squared or added two: double adds the number to itself"\n'
+            'assert float(double(secret)) == 2 * secret, "you squared or added two: double adds the number to itself"\n'
             "### END HIDDEN TESTS",
             grade=True, locked=True, points=2,
         ),
@@ -60,12 +60,12 @@ def source() -> nbformat.NotebookNode:
         cell("code", "largest", marked(LARGEST), solution=True),
         cell(
             "code", "test-largest",
-            'assert largest([1, 2]) == 2, "two is larger than one"', grade=True, locked=True, points=1,
+            'assert float(largest([1, 2])) == 2, "two is larger than one"', grade=True, locked=True, points=1,
         ),
         cell(
             "code", "test-largest-2",
             "### BEGIN HIDDEN TESTS\n"
-            'assert largest([-3, -7]) == -3, "you began at zero: all values may be negative"\n'
+            'assert float(largest([-3, -7])) == -3, "you began at zero: all values may be negative"\n'
             "### END HIDDEN TESTS",
             grade=True, locked=True, points=3,
         ),

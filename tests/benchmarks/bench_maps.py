@@ -81,11 +81,11 @@ def contenders(model, images):
     }
 
 
-def prepare():
+def prepare(side: int = 224):
     """-> (the bare forward pass, the contenders)"""
     logging.getLogger("torchcam").setLevel(logging.ERROR)
     torch.manual_seed(46)
-    model, images = models.resnet18().eval(), torch.rand(8, 3, 224, 224)
+    model, images = models.resnet18().eval(), torch.rand(8, 3, side, side)
 
     def bare():
         with torch.no_grad():
@@ -94,13 +94,13 @@ def prepare():
     return bare, contenders(model, images)
 
 
-def main(repeats: int = 31) -> int:
-    bare, others = prepare()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, ResNet-18, 8×3×224×224")
+def main(repeats: int = 31, side: int = 224) -> int:
+    bare, others = prepare(side)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, ResNet-18, 8×3×{side}×{side}")
     print(f"{'a bare forward pass':<34} 1.00   ({1000 * statistics.median(seconds(bare) for _ in range(5)):.0f} ms)")
     for name, run in others.items():
         backward = "captum" in name or "grad-cam" in name  # ten times as long, and nowhere near the limit
-        middle, low, high = paired(bare, run, 3 if backward else repeats)
+        middle, low, high = paired(bare, run, min(3, repeats) if backward else repeats)
         print(f"{name:<34} {middle:.2f}   ({low:.2f} to {high:.2f})", flush=True)
         if name.startswith("1000"):
             all_maps = middle

@@ -4,10 +4,15 @@ import pytest
 from bench_explorer import LIMIT, main, measure, prepare
 
 
+@pytest.fixture(scope="module")
+def prepared():
+    return prepare()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["class", "threshold", "opacity"])
-def test_an_event_costs_less_than_writing_the_picture_plainly(kind):
-    bare, events = prepare()
+def test_an_event_costs_less_than_writing_the_picture_plainly(prepared, kind):
+    bare, events = prepared
     ratios = []
     for _ in range(3):  # machines are noisy: the best of three attempts
         ratios.append(measure(bare, events[kind], repeats=15)[1])

@@ -17,6 +17,6 @@ def test_all_maps_cost_at_most_a_twentieth_of_a_forward_pass():
 
 @pytest.mark.slow
 def test_the_table_names_every_contender(capsys):
-    assert main(repeats=3) in (0, 1)
+    assert main(repeats=2, side=64) in (0, 1)  # the numbers are the other test's
     table = capsys.readouterr().out
     assert all(name in table for name in ("CamModel", "torchcam", "captum", "pytorch-grad-cam", "bare forward pass"))

@@ -12,4 +12,4 @@ def test_a_thousand_thresholds_are_swept_three_times_as_fast_as_labelled(side):
 
 @pytest.mark.slow
 def test_a_whole_evaluation_costs_at_most_two_forward_passes():
-    assert min(paired(*evaluation(), repeats=7)[0] for _ in range(2)) <= WHOLE
+    assert any(paired(*evaluation(), repeats=7)[0] <= WHOLE for _ in range(2))  # machines are noisy

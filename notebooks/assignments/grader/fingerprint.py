@@ -16,7 +16,7 @@ import nbformat
 
 from .course import PACKAGES, package_files, source
 
-RUNNING = ("course", "isolation", "preprocessors", "worker")  # modules of the grader
+RUNNING = ("course", "feedback", "isolation", "kernel", "notes", "preprocessors", "safe", "worker")  # modules here
 
 
 def of_release(course: Path, name: str) -> str:
@@ -27,9 +27,11 @@ def of_release(course: Path, name: str) -> str:
 
 def of_mark(course: Path, submission, *settings) -> str:
     """Changes with all that a submission's mark depends on; `settings`: what else it depends on (limits)."""
-    running = [Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8") for module in RUNNING]
+    here = Path(__file__)
+    running = [here.with_name(f"{module}.py").read_text(encoding="utf-8") for module in RUNNING]
+    running += [page.read_text(encoding="utf-8") for page in sorted(here.parent.glob("*.j2"))]
     cells = [*submission.notebook.cells, *source(course, submission.assignment).cells]
-    imported = of_imports(_imports([cell.source for cell in cells if cell.cell_type == "code"]))
+    imported = of_imports(imports([cell.source for cell in cells if cell.cell_type == "code"]))
     release = of_release(course, submission.assignment)
     return _digest(release, nbformat.writes(submission.notebook), *running, imported, *map(str, settings))
 
@@ -55,7 +57,7 @@ def of_imports(statements: str) -> str:
     return _digest(*(f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files))
 
 
-def _imports(cells: list[str]) -> str:
+def imports(cells: list[str]) -> str:
     """The import statements of code cells, each once. A cell that is no Python cannot run, and imports nothing."""
     found = set()
     for cell in cells:

@@ -5,7 +5,6 @@ ends with whoever started it. The notebook, its hidden tests and the gradebook s
 """
 
 import contextlib
-import itertools
 import json
 import os
 import shutil
@@ -22,20 +21,22 @@ from .course import PACKAGES, PYTHONPATH
 SYSTEM_FILES = ["alternatives", "fonts", "group", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime"]
 SYSTEM_FILES += ["mime.types", "passwd"]  # in /etc
 MOST_PROCESSES = 64
-TEMPORARY_BYTES = 1 << 29  # in /tmp, and as much in /dev/shm
-MOST_SOCKETS, SOCKET_BYTES = 50, 1 << 20  # in the folder of the kernel's sockets
+WRITABLE = ("/tmp", "/dev/shm")  # in memory; there is nothing of this machine's disk that a kernel can write to
+MOST_BYTES, MOST_FILES = 1 << 29, 20_000  # in each of them
+SOCKETS = "/tmp/sockets"  # the kernel's, reached from outside through /proc
 MOST_FAILURES = 10  # of the watch, one after the other
 # Runs inside bubblewrap before the kernel: sets its limits and, started by root, gives it a user of its own.
 START = """
-import os, resource as r, sys
-memory, processes, user, connection, *argv = sys.argv[1:]
+import os, resource as r, shutil, sys
+memory, processes, user, sockets, connection, *argv = sys.argv[1:]
 for name, most in (r.RLIMIT_DATA, int(memory)), (r.RLIMIT_NPROC, int(processes)), (r.RLIMIT_CORE, 0):
     hard = r.getrlimit(name)[1]
     most = most if hard < 0 else min(most, hard)
     r.setrlimit(name, (most, most))
+inside = shutil.copy(connection, sockets)
+argv = [inside if word == connection else word for word in argv]
 if user := int(user):
-    for path in connection, os.path.dirname(connection):
-        os.chown(path, user, user)
+    os.chown(inside, user, user)
     os.setgroups([])
     os.setgid(user)
     os.setuid(user)
@@ -51,19 +52,21 @@ def missing() -> str:
     return f"bwrap does not work here: {done.stderr.strip()}" if done.returncode else ""
 
 
-def write_kernelspec(folder: Path, runtime: Path, memory: int, isolated: bool) -> None:
+def write_kernelspec(folder: Path, runtime: Path, memory: int, isolated: bool, imports: str) -> None:
     """Describe a kernel `python3` under `folder`, where JUPYTER_PATH leads.
 
     Args:
         folder: kernels/python3/kernel.json is written there
-        runtime: a folder with a short path, for the kernel's sockets
+        runtime: the folder of the connection file, which the kernel reads
         memory: bytes, for each process
         isolated: whether it runs inside bubblewrap
+        imports: import statements of the instructor's cells
     """
-    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    kernel = Path(__file__).with_name("kernel.py").read_text(encoding="utf-8")
+    argv = [sys.executable, "-c", kernel, imports, "-f", "{connection_file}"]
     env = {name: value for name, value in environment().items() if name != "CAM_CACHE"}
     if isolated:
-        limits = [str(memory), str(2 * MOST_PROCESSES), str(_user()), argv[-1]]
+        limits = [str(memory), str(2 * MOST_PROCESSES), str(_user()), SOCKETS, argv[-1]]
         argv = [*_bubblewrap(runtime), sys.executable, "-S", "-c", START, *limits, *argv]
         env = {}  # bubblewrap sets it
     spec = {"argv": argv, "display_name": "Python", "language": "python", "interrupt_mode": "message", "env": env}
@@ -71,12 +74,18 @@ def write_kernelspec(folder: Path, runtime: Path, memory: int, isolated: bool) -
     (folder / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
 
 
-def remove(folder: str | os.PathLike) -> None:
-    """Delete what student code could write to, even thousands of folders inside each other."""
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-    except RecursionError:
-        subprocess.run(["rm", "-rf", str(folder)])
+def root_of(kernel: int) -> str:
+    """The path by which this machine sees the files of a kernel; `kernel`: the process that bubblewrap started as.
+
+    Raises RuntimeError when bubblewrap has ended.
+    """
+    while psutil.pid_exists(kernel):
+        with contextlib.suppress(psutil.Error, OSError):
+            for process in psutil.Process(kernel).children():
+                if os.path.isdir(f"/proc/{process.pid}/root{SOCKETS}"):
+                    return f"/proc/{process.pid}/root"
+        time.sleep(0.02)
+    raise RuntimeError("bubblewrap ended at its start")
 
 
 def environment() -> dict[str, str]:
@@ -93,8 +102,8 @@ def environment() -> dict[str, str]:
 
 
 def _bubblewrap(runtime: Path) -> list[str]:
-    """The command that a kernel's own command follows. `runtime`: the one folder that it shares with the worker."""
-    size = ["--size", str(TEMPORARY_BYTES)] if "--size" in subprocess.getoutput("bwrap --help") else []
+    """The command that a kernel's own command follows. `runtime`: the folder of its connection file."""
+    size = ["--size", str(MOST_BYTES)] if "--size" in subprocess.getoutput("bwrap --help") else []
     command = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     command += ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     if _user():
@@ -102,9 +111,9 @@ def _bubblewrap(runtime: Path) -> list[str]:
     else:
         command += ["--unshare-user"]
 
-    # the system and the course's packages, read-only, and the kernel's sockets
+    # the system and the course's packages, read-only
     command += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
-    for folder in ("/tmp", "/dev/shm"):
+    for folder in WRITABLE:
         command += [*size, "--perms", "1777", "--tmpfs", folder]
     for path in map(Path, ("/bin", "/sbin", "/lib", "/lib64", "/lib32")):
         if path.is_symlink():
@@ -112,13 +121,13 @@ def _bubblewrap(runtime: Path) -> list[str]:
         elif path.is_dir():
             command += ["--ro-bind", str(path), str(path)]
     binds = [("--ro-bind-try", path) for path in [Path("/etc", name) for name in SYSTEM_FILES] + _python_and_packages()]
-    for option, path in [*binds, ("--bind", runtime)]:
+    for option, path in [*binds, ("--ro-bind", runtime)]:
         for above in reversed(path.parents[:-1]):  # bubblewrap would make them unreadable for other users
             command += ["--perms", "0755", "--dir", str(above)]
         command += [option, str(path), str(path)]
 
     # a home of its own
-    for folder in ("/tmp/home", "/tmp/home/.cache", "/tmp/home/.cache/matplotlib"):
+    for folder in (SOCKETS, "/tmp/home", "/tmp/home/.cache", "/tmp/home/.cache/matplotlib"):
         command += ["--perms", "0777", "--dir", folder]
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     for path in caches.glob("matplotlib/fontlist-*.json"):  # without it matplotlib searches for fonts, for seconds
@@ -146,9 +155,10 @@ def _python_and_packages() -> list[Path]:
 class Watch(threading.Thread):
     """Ends the kernel and all that it started when it takes too long or too much; `reason` then says why."""
 
-    def __init__(self, runtime: Path, seconds: float, memory: int):
+    def __init__(self, seconds: float, memory: int):
         super().__init__(daemon=True)
-        self.runtime, self.seconds, self.memory = runtime, seconds, memory
+        self.seconds, self.memory = seconds, memory
+        self.root = ""  # where the kernel's files are seen, once it runs isolated
         self.reason = ""
         self.died = ""  # the reason and the cell, once the execution has noticed
         self.start()
@@ -167,18 +177,15 @@ class Watch(threading.Thread):
 
     def check(self, end: float) -> None:
         processes = psutil.Process().children(recursive=True)
-        with os.scandir(self.runtime) as entries:  # there are no folders: the first one is already too much
-            files = list(itertools.islice(entries, MOST_SOCKETS + 1))
-        folder = any(file.is_dir(follow_symlinks=False) for file in files)
-        written = sum(file.stat(follow_symlinks=False).st_size for file in files)
+        places = [os.statvfs(self.root + place) for place in WRITABLE] if self.root else []
         if time.monotonic() > end:
             self.kill(f"more than {self.seconds:.0f} s in all")
         elif len(processes) > MOST_PROCESSES:
             self.kill(f"more than {MOST_PROCESSES} processes")
         elif _memory(processes, "rss") > self.memory and _memory(processes, "pss") > self.memory:
             self.kill(f"more than {self.memory / 2**30:.1f} GiB of memory")
-        elif folder or len(files) > MOST_SOCKETS or written > SOCKET_BYTES:
-            self.kill("files where only the kernel's sockets belong")
+        elif any(place.f_files - place.f_ffree > MOST_FILES for place in places):
+            self.kill(f"more than {MOST_FILES} files")
 
     def kill(self, reason: str) -> None:
         self.reason = self.reason or reason

@@ -1,6 +1,7 @@
 """nbgrader preprocessors of this course: run a notebook with limits, and show in feedback only what may be seen."""
 
 from subprocess import DEVNULL
+from typing import ClassVar
 
 import zmq
 from jupyter_client.manager import AsyncKernelManager
@@ -10,11 +11,16 @@ from nbformat.v4 import new_output
 from nbgrader import utils
 from nbgrader.preprocessors import ClearHiddenTests, Execute
 
+from collector.cells import EXERCISE
+
 from .course import HIDDEN
+from .isolation import root_of
+from .notes import replaced, unusual
 
 LARGEST_MESSAGE = 32 << 20  # bytes
 CELL_OUTPUT, NOTEBOOK_OUTPUT = 5_000_000, 40_000_000  # characters
 CELL_OUTPUTS = 500
+LEAST_SECONDS = 10  # of a cell, where too many others ran too long
 SHOWN_OUTPUT = 200_000  # characters of an output that feedback shows; colours take long to convert
 
 
@@ -22,38 +28,78 @@ class Manager(AsyncKernelManager):
     """Starts a kernel that inherits no open file, and drops messages that are larger than any output should be."""
 
     async def start_kernel(self, **options):
-        return await super().start_kernel(**options, stdout=DEVNULL, stderr=DEVNULL)
+        await super().start_kernel(**options, stdout=DEVNULL, stderr=DEVNULL)
+        if self.transport == "ipc":
+            LimitedExecute.watch.root = root_of(self.provisioner.pid)
+            self.ip = LimitedExecute.watch.root + self.ip
+            self._close_control_socket()
+            self._connect_control_socket()  # by which cells are interrupted
 
     def client(self, **options):
+        """Its requests say in `user_expressions`, which nothing else uses, what kind of cell it is: see kernel.py."""
         self.context.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
-        return super().client(**options)
+        client = super().client(**options)
+        execute, self.kind = client.execute, ""
+        client.execute = lambda code, **how: execute(code, user_expressions={"kind": self.kind}, **how)
+        return client
 
 
 class LimitedExecute(Execute):
     """Runs all cells; when the kernel dies, the cells from there on fail, and those before keep their marks."""
 
     watch = None  # an isolation.Watch; nbgrader makes the instance, so it is set on the class before anything runs
+    notes: ClassVar[list[str]] = []  # for the table
 
     def __init__(self, *args, **options):
         super().__init__(*args, **(options | {"kernel_manager_class": Manager}))
         self.cell_size = self.notebook_size = 0
+        self.timeout_func, self.lost, self.too_long, self.changed = self.seconds_of, 0, set(), []
         self.raise_on_iopub_timeout = False  # the reply to a request holds the error too
         self.store_widget_state = False
+
+    def preprocess(self, nb, resources, km=None):
+        own = [cell for cell in nb.cells if cell.cell_type == "code" and not utils.is_locked(cell)]
+        self.notes[:] = unusual([cell.source for cell in own])
+        done = super().preprocess(nb, resources, km)
+        self.notes += replaced(self.changed)
+        return done
+
+    def seconds_of(self, cell) -> int:
+        """What a cell may take. Cells that take longer may lose twice that together, others get less from then on."""
+        most = self.timeout if is_test(cell) or not self.lost else self.timeout // 4
+        return max(min(most, 2 * self.timeout - self.lost), min(self.timeout, LEAST_SECONDS))
+
+    def on_cell_executed(self, cell, cell_index, execute_reply):
+        if "header" not in execute_reply:  # it is not the kernel's: there was none in time
+            seconds = self.seconds_of(cell)
+            said = f"cell {name_of(cell, cell_index)} ran longer than {seconds} s and was stopped"
+            self.lost += seconds
+            self.too_long.add(exercise_of(cell))
+            self.notes.append(said)
+            words = {"ename": "TooLong", "evalue": f"This {said}.", "traceback": [f"This {said}."]}
+            execute_reply = {"content": execute_reply["content"] | words}
+        if isinstance(changed := execute_reply["content"].get("changed"), list):
+            self.changed += changed
+        super().on_cell_executed(cell=cell, cell_index=cell_index, execute_reply=execute_reply)
 
     def preprocess_cell(self, cell, resources, index):
         if cell.cell_type != "code":
             return cell, resources
         self.cell_size = 0
-        if not self.watch.died:
+        self.km.kind = "test" if is_test(cell) else "course" if utils.is_locked(cell) else ""
+        if is_test(cell) and exercise_of(cell) in self.too_long:
+            said = "Not run, because an earlier test of this exercise ran too long."
+            cell.outputs = [new_output("error", ename="NotRun", evalue=said, traceback=[said])]
+        elif not self.watch.died:
             try:
                 super().preprocess_cell(cell, resources, index)
             except (DeadKernelError, RuntimeError, zmq.ZMQError) as error:
                 reason = "Python ended" if isinstance(error, DeadKernelError) else type(error).__name__
-                self.watch.died = f"{self.watch.reason or reason} while cell {index + 1} ran"
+                self.watch.died = f"{self.watch.reason or reason} while cell {name_of(cell, index)} ran"
                 self.watch.kill(self.watch.died)
         if died := self.watch.died:
             cell.outputs = [new_output("error", ename="NotRun", evalue=died, traceback=[died])]
-        if utils.is_grade(cell) and not utils.is_solution(cell):
+        if is_test(cell):
             # nbgrader would take a displayed value for partial credit, and a student's code can display one
             cell.outputs = [output for output in cell.outputs if output.output_type != "execute_result"]
         for output in cell.outputs:
@@ -88,6 +134,19 @@ class LimitedExecute(Execute):
 
     def handle_comm_msg(self, outs, msg, cell_index):
         """Widgets work in the kernel; there is no page to show them, so their messages are dropped."""
+
+
+def is_test(cell) -> bool:
+    return utils.is_grade(cell) and not utils.is_solution(cell)
+
+
+def name_of(cell, index: int) -> str:
+    """Its grade_id, or its number where it is a student's own."""
+    return cell.metadata.get("nbgrader", {}).get("grade_id", str(index + 1))
+
+
+def exercise_of(cell) -> str:
+    return EXERCISE.sub(r"\1", name_of(cell, -1))
 
 
 class ShowMessagesOnly(ClearHiddenTests):

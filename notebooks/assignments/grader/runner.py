@@ -1,7 +1,5 @@
 """Grade a folder of submissions: each in a process and folder of its own, marks and feedback merged at the end."""
 
-import csv
-import io
 import json
 import os
 import re
@@ -11,6 +9,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,19 +19,16 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from cam_helpers.files import replacing
-from collector import Submission, collect
-from collector.cells import plain
+from class_list.people import People
+from class_list.table import write_table
+from collector import Person, Submission
+from collector.cells import EXERCISE, plain
 
 from . import course as courses
 from . import fingerprint, isolation
 
-EXERCISE = re.compile(r"^test-(.+?)(-\d+)?$")  # test-iou and test-iou-2 both count for iou
 ERROR = re.compile(r"^Traceback .*\n(?:[ \t].*\n|\n)*(\S.*)", flags=re.M)  # what a traceback ends with
-LONGEST_PLACE = 80  # bytes; the path of a socket, which lies in a folder there, has 107 at most
 KINDS = (("autograded", "ipynb"), ("feedback", "html"))
-ENCODING = "utf-8-sig"  # with a mark at the beginning, by which Excel knows UTF-8; read with or without it
-LONGEST_NOTES = 2000  # letters; Python's csv reader ends at 131,072
-FIRST_COLUMNS = ["student", "assignment", "points", "of", "to mark", "reason", "notes", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,12 @@ class Limits:
 
 
 def grade(
-    folder: Path, course: Path, limits: Limits = Limits(), workers: int | None = None, isolated: bool = True
+    folder: Path,
+    course: Path,
+    limits: Limits = Limits(),
+    workers: int | None = None,
+    isolated: bool = True,
+    read: Callable | None = None,
 ) -> Path:
     """Grade all submissions of a folder; what was graded before and has not changed is not graded again.
 
@@ -55,6 +56,7 @@ def grade(
         limits: what one submission may take
         workers: submissions at a time; None: one per core
         isolated: False runs students' code with your own rights
+        read: (folder, released notebooks, a folder for what is unpacked) -> submissions; None: without a roster
 
     Returns:
         Path: grades.csv
@@ -72,7 +74,7 @@ def grade(
         team = Team(course, state, limits, isolated)
         sources = {n: nbformat.read(p / "release" / n / f"{n}.ipynb", 4) for n, p in team.prepared.items()}
         with tempfile.TemporaryDirectory(dir=state, prefix="unpacked-") as scratch:
-            submissions = collect(folder, sources, Path(scratch))
+            submissions = (read or People(folder).read)(folder, sources, Path(scratch))
         keys = [(s, fingerprint.of_mark(course, s, limits, isolated)) for s in submissions if s.notebook]
         todo = [(s, key) for s, key in keys if _result(state, s).get("key") != key]
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -104,7 +106,7 @@ class Team:
     def _remove_leftovers(self) -> None:
         """Of a runner that was killed."""
         for job in (self.state / "work").glob("*/*/job.json"):
-            isolation.remove(json.loads(job.read_text())["runtime"])
+            shutil.rmtree(json.loads(job.read_text())["runtime"], ignore_errors=True)
         for pattern in ("work", "unpacked-*", "*/.writing-*", "*/*/.writing-*"):
             for folder in self.state.glob(pattern):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -130,8 +132,7 @@ class Team:
         notebook.parent.mkdir(parents=True)
         nbformat.write(submission.notebook, notebook)
         shutil.copy(self.prepared[name] / "gradebook.db", work)
-        too_long = self.isolated and len(os.fsencode(tempfile.gettempdir())) > LONGEST_PLACE
-        runtime = tempfile.mkdtemp(prefix="cam-", dir="/tmp" if too_long else None)  # for the kernel's sockets
+        runtime = tempfile.mkdtemp(prefix="cam-")  # for the kernel's connection file
         job = {"assignment": name, "course": str(self.course), "runtime": runtime, "isolated": self.isolated}
         with replacing(work / "job.json") as file:
             file.write(json.dumps(job | asdict(self.limits) | {"key": key, "start": time.time()}).encode())
@@ -145,7 +146,7 @@ class Team:
         except subprocess.TimeoutExpired:
             raise RuntimeError(f"no answer {seconds} s after the start") from None
         finally:
-            isolation.remove(runtime)
+            shutil.rmtree(runtime, ignore_errors=True)
         if not (work / "result.json").is_file():
             logs = [path for path in (work / "output.txt", work / "log.txt") if path.is_file()]
             said = "\n".join(path.read_text(errors="replace") for path in logs)
@@ -163,7 +164,10 @@ def merge(course: Path, state: Path, submissions: list[Submission]) -> Path:
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
         for submission in submissions:
             name, student = submission.assignment, submission.student
-            row = {"student": student, "assignment": name, "reason": submission.reason}
+            person = submission.person or Person(student, student)
+            row = {"student": student, "name": person.name, "id": person.identifier, "handed in as": submission.entry}
+            row |= {"assignment": name, "reason": submission.reason}
+            notes = [*submission.notes]
             if submission.notebook:
                 result = _result(state, submission)
                 if "failed" in result:
@@ -171,31 +175,10 @@ def merge(course: Path, state: Path, submissions: list[Submission]) -> Path:
                 else:
                     _store(book, course, state / "results" / student / name, result["scores"])
                     row |= _points(book, student, name) | {"seconds": result["seconds"]}
+                    notes += result["notes"]
                     row["reason"] = f"{result['died']}: tests from there on count as failed" if result["died"] else ""
-            rows.append(row | {"notes": plain("; ".join(submission.notes), LONGEST_NOTES)})
-    return _write_table(course, rows)
-
-
-def _write_table(course: Path, rows: list[dict]) -> Path:
-    """Write grades.csv. Rows of other students and assignments stay; the table as it was is kept beside it."""
-    path = course / "grades.csv"
-    if path.is_file():
-        replaced = {(row["student"], name) for row in rows for name in (row["assignment"], "?")}
-        rows = rows + [row for row in read_table(path) if (row["student"], row["assignment"]) not in replaced]
-        shutil.copy(path, course / "grades.before.csv")
-    table = io.StringIO()
-    exercises = {column for row in rows for column in row} - set(FIRST_COLUMNS)
-    writer = csv.DictWriter(table, [*FIRST_COLUMNS, *sorted(exercises)])
-    writer.writeheader()
-    writer.writerows(sorted(rows, key=lambda row: (row["assignment"], row["student"])))
-    with replacing(path) as file:
-        file.write(table.getvalue().encode(ENCODING))
-    return path
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a grades.csv."""
-    return list(csv.DictReader(io.StringIO(path.read_text(ENCODING))))
+            rows.append(row | {"notes": "; ".join(notes)})
+    return write_table(course, rows)
 
 
 def _store(book, course: Path, results: Path, scores: dict[str, float | None]) -> None:

@@ -26,19 +26,25 @@ def main(folder: Path) -> None:
     from nbgrader.converters import Autograde, GenerateFeedback
     from nbgrader.preprocessors import Execute
 
-    from .course import configuration, convert
-    from .isolation import Watch, write_kernelspec
+    from .course import configuration, convert, source
+    from .fingerprint import imports
+    from .isolation import SOCKETS, Watch, write_kernelspec
     from .preprocessors import LimitedExecute
+    from .safe import MakeSafe
 
-    write_kernelspec(folder, runtime, job["memory"], job["isolated"])
-    config = configuration(Path(job["course"]), folder)
+    course = Path(job["course"])
+    cells = [cell.source for cell in source(course, name).cells if cell.cell_type == "code"]
+    write_kernelspec(folder, runtime, job["memory"], job["isolated"], imports(cells))
+    config = configuration(course, folder)
     config.Execute.timeout = job["cell_seconds"]
     config.KernelManager.connection_file = str(runtime / "kernel.json")
     if job["isolated"]:
         config.KernelManager.transport = "ipc"  # sockets are files, which reach a kernel without a network
+        config.KernelManager.ip = f"{SOCKETS}/k"
     steps = Autograde().autograde_preprocessors
-    config.Autograde.autograde_preprocessors = [LimitedExecute if step is Execute else step for step in steps]
-    watch = LimitedExecute.watch = Watch(runtime, job["seconds"], job["memory"])
+    steps = [LimitedExecute if step is Execute else step for step in steps]
+    config.Autograde.autograde_preprocessors = [*steps, MakeSafe]
+    watch = LimitedExecute.watch = Watch(job["seconds"], job["memory"])
     threading.Thread(target=_end_with_runner, args=(watch,), daemon=True).start()
 
     convert(Autograde, config, name, "student")
@@ -46,7 +52,8 @@ def main(folder: Path) -> None:
     with Gradebook(config.CourseDirectory.db_url) as book:
         grades = book.find_submission_notebook(name, name, "student").grades
         scores = {grade.name: grade.auto_score for grade in grades}
-    result = {"key": job["key"], "scores": scores, "died": watch.died, "seconds": round(time.time() - job["start"], 1)}
+    result = {"key": job["key"], "scores": scores, "died": watch.died, "notes": LimitedExecute.notes}
+    result["seconds"] = round(time.time() - job["start"], 1)
     (folder / "result.part").write_text(json.dumps(result))
     (folder / "result.part").rename(folder / "result.json")
 

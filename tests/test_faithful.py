@@ -1,6 +1,6 @@
-"""Lesson 12: where a map is exact and where it is not, and that it changes with the network and with the labels.
+"""Lessons 12 and 13: maps of numbers, when a map is exact, and whether it shows what a network used.
 
-The lesson's own functions are tested, taken from its cells.
+The lessons' own functions are tested too, taken from their cells.
 """
 
 import ast
@@ -14,19 +14,20 @@ from torch.nn import functional as F
 from torchvision.models import VisionTransformer
 
 import drawn_world
-from cam_helpers import CamModel, networks
+from cam_helpers import CamModel, networks, scores
 from cam_helpers.maps import NotCamCompatible, class_activation_maps
-from cam_helpers.probes import LinearProbe, gap_features
+from cam_helpers.probes import LinearProbe, gap_features, ridge
+from photo_sets import faithful
 
 
 @pytest.fixture(scope="module")
 def lesson():
-    """The functions and classes of lesson 12, without what its cells run."""
-    path = next(path for path in LESSONS if path.stem.startswith("12"))
-    found = [node for cell in code_cells(read(path)) for node in ast.parse(cell.source).body]
-    found = [node for node in found if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    """The functions and classes of both lessons, without what their cells run."""
     space = {"torch": torch, "F": F, "VisionTransformer": VisionTransformer}
-    exec(compile(ast.Module(found, []), str(path), "exec"), space)
+    for path in [path for path in LESSONS if path.stem[:2] in ("12", "13")]:
+        found = [node for cell in code_cells(read(path)) for node in ast.parse(cell.source).body]
+        found = [node for node in found if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+        exec(compile(ast.Module(found, []), str(path), "exec"), space)
     return space
 
 
@@ -90,34 +91,79 @@ def test_averaged_tokens_have_an_exact_map_and_one_extra_token_has_none(lesson):
         CamModel(VisionTransformer(**sizes, num_classes=5).eval())(images)
 
 
-def test_means_are_blind_to_a_mirror_and_centres_of_mass_are_not(lesson):
-    lesson["SIDES"] = torch.arange(16) / 16 + 1 / 32
-    f = torch.rand(2, 5, 16, 16)
-    mirrored = lesson["centres"](f.flip(3))
-    here = lesson["centres"](f)
-    torch.testing.assert_close(mirrored[:, :5], here[:, :5])
-    torch.testing.assert_close(mirrored[:, 5:10], 1 - here[:, 5:10], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(mirrored[:, 10:], here[:, 10:])
+def test_the_maps_of_a_ridge_add_up_to_its_answers():
+    torch.manual_seed(0)
+    features, numbers = torch.rand(30, 6, 4, 4), torch.rand(30, 2)
+    means = features.mean((2, 3)) * torch.tensor([1, 10, 0.1, 1, 1, 1])  # units of different sizes
+    features = features * torch.tensor([1, 10, 0.1, 1, 1, 1])[:, None, None]
+    weight, bias = ridge(means, numbers)
+    found = class_activation_maps(features, weight).mean((2, 3)) + bias
+    torch.testing.assert_close(found, means @ weight.T + bias, rtol=1e-4, atol=1e-5)
+    weight, bias = ridge(means, 3 * means[:, 1] - means[:, 4] + 2)  # a number that the units know
+    torch.testing.assert_close((means @ weight.T + bias)[:, 0], 3 * means[:, 1] - means[:, 4] + 2, rtol=1e-2, atol=1e-2)
 
 
-def test_deletion_and_insertion_know_a_right_map_from_a_wrong_one(lesson):
-    """A network that looks at one cell only: its map falls at once and rises at once; turned round, neither."""
+class Corner(nn.Module):
+    """Looks at one of 4×4 cells only: its score falls and rises with that cell."""
 
-    class Corner(nn.Module):
-        def forward(self, x):
-            return torch.stack(
-                [20 * (x[:, 0, :8, :8] - x[:, 0].mean((1, 2))[:, None, None]).mean((1, 2)), x[:, 0, 0, 0] * 0], 1
-            )
+    def forward(self, x):
+        return torch.stack([20 * (x[:, 0, :8, :8].mean((1, 2)) - x[:, 0].mean((1, 2))), x[:, 0, 0, 0] * 0], 1)
 
+
+def test_deletion_and_insertion_know_a_right_map_from_a_wrong_one():
+    """Under the right map the probability falls at once and rises at once; turned round, neither."""
     images = torch.full((2, 3, 32, 32), 0.2)
     images[:, :, :8, :8] = 1
-    right = torch.zeros(2, 4, 4)
+    right, labels = torch.zeros(2, 4, 4), torch.zeros(2).long()
     right[:, 0, 0] = 1
-    lesson |= {"SHARES": [0, 1 / 16, 1 / 4, 1 / 2, 1], "device": "cpu"}
-    curves = lesson["both_curves"](Corner(), images, torch.zeros(2).long(), {"right": right, "wrong": -right}, cells=4)
-    assert curves["right"].shape == (2, 5, 2)
-    found = {name: lesson["faithful"](curve) for name, curve in curves.items()}
+    curves = scores.deletion_and_insertion(Corner(), images, labels, {"right": right, "wrong": -right}, cells=4)
+    assert curves["right"].shape == (2, len(scores.SHARES), 2)
+    found = {name: scores.faithfulness(curve) for name, curve in curves.items()}
     assert (found["right"] > 0.3).all() and (found["wrong"] < -0.1).all()
+    whole, bare = curves["right"][0, 0], curves["right"][0, -1]
+    torch.testing.assert_close(whole, Corner()(images).softmax(1)[:, 0])
+    for curve in curves.values():  # both games begin and end with the whole picture and the paint
+        assert torch.equal(curve[0, [0, -1]], torch.stack([whole, bare]))
+        assert torch.equal(curve[1, [0, -1]], torch.stack([bare, whole]))
+
+
+def test_insertion_is_deletion_from_the_cold_end():
+    torch.manual_seed(0)
+    images, heat = torch.rand(3, 3, 16, 16), torch.rand(3, 4, 4)
+    paint = torch.rand(3, 3, 16, 16)
+    both = {"hot": heat, "cold": -heat}
+    curves = scores.deletion_and_insertion(Corner(), images, torch.zeros(3).long(), both, cells=4, paint=paint)
+    half = scores.SHARES.index(1 / 2)
+    torch.testing.assert_close(curves["hot"][1, half], curves["cold"][0, half])
+    torch.testing.assert_close(curves["hot"][0, half], curves["cold"][1, half])
+
+
+def test_evidence_on_ones_own_half_and_on_a_mask():
+    maps = -torch.ones(1, 2, 2, 6)  # two words, a frame of two photographs
+    maps[0, 0, 0, 1], maps[0, 0, 1, 5], maps[0, 1, 1, 4] = 3, 1, 2
+    share, peak = faithful.on_own_half(maps)
+    assert share.item() == pytest.approx((3 / 4 + 1) / 2) and peak.item() == 1
+    assert faithful.on_own_half(maps.flip(1))[0].item() == pytest.approx((1 / 4 + 0) / 2)
+    inside = torch.zeros(2, 2, 2)
+    inside[:, 0] = 1
+    heat = torch.tensor([[[1.0, 1], [0, 0]], [[0, 1], [1, 1]]])
+    assert faithful.higher_on(heat, inside).tolist() == [1, 0]
+
+
+def test_the_peaks_distance_from_a_joint(lesson):
+    maps = torch.zeros(1, 16, 16)
+    maps[0, 2, 10] = 1  # row 2, column 10
+    found = lesson["peak_to_joint"](maps, torch.tensor([[10.5 / 16, 2.5 / 16]]))
+    torch.testing.assert_close(found, torch.zeros(1))
+    found = lesson["peak_to_joint"](maps, torch.tensor([[10.5 / 16, 10.5 / 16]]))
+    torch.testing.assert_close(found, torch.tensor([0.5]))
+
+
+def test_painted_squares_find_what_a_network_looks_at(lesson):
+    """The map by hand of lesson 13's second exercise, on a network that looks at one square of 7×7."""
+    image, paint = torch.ones(3, 224, 224), torch.zeros(3, 224, 224)
+    heat = lesson["falls"](image, paint, lambda pictures: pictures[:, 0, 64:96, 32:64].mean((1, 2)))
+    assert heat[2, 1] == 1 and heat.sum() == 1
 
 
 # -- sanity checks (Adebayo et al., NeurIPS 2018) ----------------------------------------------------------------------
