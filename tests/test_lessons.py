@@ -12,7 +12,6 @@ from lessons import LESSONS, OTHERS, code_cells, name, read, run, solution, tagg
 import drawn_world
 
 lesson = pytest.mark.parametrize("path", LESSONS, ids=name)
-COMPLETE = {f"{n:02d}" for n in range(14)}  # lessons whose exercises have all their answers in tests/exercises
 FULL = r"PRESET = os\.environ|# CLAIM \(full\)"  # what a lesson says that a smoke run leaves out
 
 MOVE_EVERYTHING = """
@@ -115,7 +114,7 @@ def test_every_exercise_is_unanswered_in_the_committed_lesson(path):
 
 
 @pytest.mark.skipif(bool(OTHERS), reason="about the course's own lessons")
-@pytest.mark.parametrize("path", [path for path in LESSONS if path.stem[:2] in COMPLETE], ids=name)
+@lesson
 def test_every_exercise_has_right_and_wrong_answers_to_try(path):
     """Three forms of right ones, and four or more wrong ones that are not in the check's own list."""
     cells, held = tried.exercises(read(path)), tried.answers(path)
