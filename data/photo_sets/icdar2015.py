@@ -23,7 +23,6 @@ FOLDERS = {  # the names of the published archives, without .zip
     "test": ("ch4_test_images", "Challenge4_Test_Task1_GT"),
     "train": ("ch4_training_images", "ch4_training_localization_transcription_gt"),
 }
-NOT_LEGIBLE = "###"
 
 
 def icdar2015(root: Path, split: str) -> Listing:
@@ -62,19 +61,17 @@ def _read_words(record: Record, path: Path, problems: Problems) -> None:
     """The words of one picture: x1,y1,x2,y2,x3,y3,x4,y4,word in each line."""
     form, record.annotation = r"((?:[^,]*,){8})(.+)", Annotation(exclusive=True)
     try:
-        lines = list(read_lines(path, form, "eight numbers and a word", problems)) if path.exists() else None
+        path.stat()  # a file that is missing is no empty one
+        lines = list(read_lines(path, form, "eight numbers and a word", problems))
     except OSError as error:
         record.problems.append((path, error, "picture left out: its words are unknown"))
-        return
-    if lines is None:
-        record.problems.append((path, "is missing", "picture left out: its words are unknown"))
         return
     for corners, word in lines:
         corners = [number(text) for text in corners.split(",")[:8]]
         outline = read_outline([corners], (1, 1))
         if outline is None:
             record.problems.append((path, f"a corner of {printable(word)!r} is no number", "word left out"))
-        elif word == NOT_LEGIBLE:
+        elif word == "###":  # not legible
             record.unknown.append(outline)
         else:
             box = [min(corners[::2]), min(corners[1::2]), max(corners[::2]), max(corners[1::2])]
