@@ -1,11 +1,19 @@
-"""Phrases, questions and distances of lesson 09."""
+"""Phrases, questions and distances of lesson 09, and what the lesson measured on photographs, as it is stored."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import skimage.data
 import torch
+from conftest import ROOT
 
-from photo_sets import patterns
+from cam_helpers import CamModel, networks
+from photo_sets import measured, patterns, words
 
 
 @pytest.mark.parametrize(
@@ -54,3 +62,48 @@ def test_distance_from_the_peak_to_the_nearest_true_pixel():
     maps[0, 1, 1] = maps[1, 5, 0] = maps[2, 0, 7] = 1
     masks[:, 1:3, 1:4] = True
     assert patterns.peak_distance(maps, masks).tolist() == pytest.approx([0, 10**0.5, 17**0.5])
+
+
+def test_stored_numbers_lie_in_their_intervals():
+    numbers = measured("patterns")
+    assert {"streets", "things", "size", "torch", "date"} <= set(numbers["about"])
+    intervals = [cell for row in numbers["writing"].values() for cell in row.values()] + list(
+        numbers["answers"].values()
+    )
+    for row in numbers["phrases"].values():
+        assert row["said of"] >= 40 and row["measured on"] >= 10
+        intervals += [row[name] for name in ("random", "near", "blob in the middle")]
+    assert len(numbers["phrases"]) >= 10 and set(numbers["phrases"]) <= set(patterns.PHRASES)
+    assert all(0 <= low <= value <= high <= 1 for value, low, high in intervals)
+
+
+def test_the_stored_classifier_knows_a_page_from_other_pictures():
+    cams, probe = CamModel(networks.pretrained()[0]), words.probe("text")
+    page = skimage.data.page()[:160, :160]
+    others = [skimage.data.coffee(), skimage.data.chelsea(), skimage.data.brick()]
+    photos = [
+        torch.from_numpy(p.copy()).expand(3, -1, -1) if p.ndim == 2 else torch.from_numpy(p.copy()).permute(2, 0, 1)
+        for p in (page, *others)
+    ]
+    decision = words.maps(probe, cams, photos, batch=1).mean((1, 2, 3)) + probe.bias
+    assert probe.words == ["text"] and probe.weight.shape == (1, 1280) and decision.argmax() == 0 and decision[0] > 0
+
+
+@pytest.mark.slow
+def test_the_photographs_give_these_numbers(tmp_path):
+    root = Path(os.environ.get("CAM_TEST_DATA") or "nowhere")
+    if not (root / "coco").is_dir() or not (root / "text").is_dir():
+        pytest.skip("CAM_TEST_DATA names no folder that holds coco and text")
+    environment = {name: value for name, value in os.environ.items() if name != "CAM_PRESET"}
+    command = [sys.executable, ROOT / "tests" / "benchmarks" / "table_patterns.py", tmp_path]
+    subprocess.run(command, check=True, env=environment)
+    again, stored = json.loads((tmp_path / "patterns.json").read_text(encoding="utf-8")), measured("patterns")
+    assert again["squares"]["measured on"] == stored["squares"]["measured on"]
+    for rival, row in stored["writing"].items():
+        for what, (_, low, high) in row.items():
+            assert low <= again["writing"][rival][what][0] <= high, (rival, what)
+    for phrase, row in stored["phrases"].items():
+        for negatives in ("random", "near"):
+            assert row[negatives][1] <= again["phrases"][phrase][negatives][0] <= row[negatives][2], phrase
+    for what, (_, low, high) in stored["answers"].items():
+        assert low <= again["answers"][what][0] <= high, what
