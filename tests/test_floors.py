@@ -21,6 +21,7 @@ PACKAGES = {
     "photo_sets": ROOT / "data" / "photo_sets",
     "cam_explorer": ROOT / "notebooks" / "cam_explorer",
     "collector": ROOT / "notebooks" / "assignments" / "collector",
+    "class_list": ROOT / "notebooks" / "assignments" / "class_list",
     "grader": ROOT / "notebooks" / "assignments" / "grader",
 }
 MAY_IMPORT = {
@@ -29,7 +30,8 @@ MAY_IMPORT = {
     "photo_sets": {"cam_helpers"},
     "cam_explorer": {"cam_helpers"},
     "collector": {"photo_sets"},
-    "grader": {"collector", "cam_helpers"},
+    "class_list": {"collector", "cam_helpers"},
+    "grader": {"class_list", "collector", "cam_helpers"},
 }
 MODULES = [(name, path) for name, folder in PACKAGES.items() for path in sorted(folder.rglob("*.py"))]
 LARGEST = 250  # code lines of a module: docstrings, comments and blank lines apart
@@ -128,9 +130,10 @@ def test_code_lines_are_counted_as_a_reader_would():
 MOST = {  # code lines
     "cam_helpers": 3800,
     "drawn_world": 2100,
-    "photo_sets": 1250,
+    "photo_sets": 1280,
     "cam_explorer": 940,
-    "collector": 200,
+    "collector": 230,
+    "class_list": 350,
     "grader": 1150,
 }
 

@@ -1,11 +1,17 @@
 """Words of captions as classes: what says a word, which photographs are learnt from, and stored classifiers' maps."""
 
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import skimage.data
 import torch
 from torchvision.transforms.v2.functional import resize
 
+import photo_sets
 from cam_helpers import CamModel, networks
+from cam_helpers.probes import LinearProbe
 from photo_sets import measured, words
 
 
@@ -57,3 +63,61 @@ def test_maps_are_those_of_the_probe_on_the_stretched_photograph(seen):
     assert torch.allclose(probe.maps(features, [4, 0])[0], words.maps(probe, cams, photos, [1], [4, 0])[0])
     assert maps.shape == (2, len(words.WORDS), 10, 10)
     assert torch.allclose(probe.maps(features), maps[1:], atol=1e-5)
+
+
+def test_every_photograph_is_measured_by_the_half_that_it_is_not_in():
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.randint(2, (80, 3), generator=draw)
+    features = labels + 0.1 * torch.randn(80, 3, generator=draw)
+    learn = torch.arange(80) % 2 == 0
+    probe = words.crossed(features, labels, learn)
+    one, other = (LinearProbe(costs=[0.001]).fit(features[half], labels[half]) for half in (learn, ~learn))
+    assert torch.allclose(probe.weight, torch.cat([one.weight, other.weight]))
+    unseen = torch.arange(3) + 3 * learn[:, None]
+    answers = probe.decision(features).gather(1, unseen)
+    assert answers[labels == 1].min() > answers[labels == 0].max()
+
+
+def test_regions_are_the_boxes_of_one_kind_on_the_stretched_photograph():
+    photos = SimpleNamespace(
+        sizes=[(160, 640)],
+        object_names=["kite", "person"],
+        boxes=[torch.tensor([[0.0, 0, 64, 16], [320, 80, 640, 160]])],
+        objects=[torch.tensor([0, 1])],
+    )
+    kite, person = (words.regions(photos, [0], kind)[0] for kind in ("kite", "person"))
+    assert kite.shape == (words.SIDE, words.SIDE) and kite[:32, :32].all() and kite.sum() == 32 * 32
+    assert person[160:, 160:].all() and person.sum() == 160 * 160
+
+
+def test_rates_are_means_with_intervals_and_counts():
+    numbers = {"peak": torch.tensor([1.0, 0, 1, 1]), "none": torch.empty(0)}
+    (name, (value, low, high, n)), *rest = words.rates(numbers).items()
+    assert (name, value, n, rest) == ("peak", 0.75, 4, []) and 0 <= low < value < high <= 1
+
+
+def test_what_is_stored_of_both_halves_lies_in_its_interval():
+    found = measured("words")
+    held = {word: row["both_halves"] for word, row in found["words"].items() if "both_halves" in row}
+    assert len(held) == 16 and {"features", "raccoons"} <= set(found)
+    rows = [row for part in (found["features"], found["raccoons"], *held.values()) for row in part.values()]
+    for value, low, high, *n in (row for row in rows if isinstance(row, list)):
+        assert -1 <= low <= value + 1e-4 and value - 1e-4 <= high <= 1 and all(count == int(count) > 0 for count in n)
+    for row in held.values():
+        assert row["512 px, gain"][0] == pytest.approx(row["512 px"][0] - row["peak"][0], abs=2e-4)
+        assert row["peak"][0] <= row["within_16"][0] and row["area"][0] <= row["area_within_16"][0]
+
+
+@pytest.mark.slow
+def test_the_photographs_give_what_is_stored(tmp_path):
+    data = Path(os.environ.get("CAM_TEST_DATA") or "nowhere") / "coco"
+    if not data.is_dir():
+        pytest.skip("CAM_TEST_DATA names no folder that holds coco")
+    photos = photo_sets.open("coco", data, "val", check=False)
+    asked = ["horse", "bat"]
+    again = words.both_halves(networks.pretrained()[0], photos, asked, os.environ.get("CAM_CACHE") or tmp_path)
+    for word in asked:
+        stored = measured("words")["words"][word]["both_halves"]
+        for name, (value, *_, n) in words.rates(again[word]).items():
+            if name != "shuffled":  # the labels of two words are shuffled otherwise than those of sixteen
+                assert n == stored[name][3] and value == pytest.approx(stored[name][0], abs=0.03), (word, name)

@@ -345,6 +345,16 @@ def test_the_pointing_game(x, y, hit):
     assert score == hit and score.hits.tolist() == [hit]
 
 
+def test_the_pointing_game_with_masks_and_beside_them():
+    masks = torch.zeros(2, 10, 10, dtype=torch.bool)
+    masks[:, 4:6, 4:6] = True
+    heat = torch.stack([rectangle(5, 5, 6, 6), rectangle(7, 4, 8, 5)])
+    assert scores.pointing_game(heat, masks).hits.tolist() == [True, False]
+    assert scores.pointing_game(heat, masks, beside=1).hits.tolist() == [True, False]
+    assert scores.pointing_game(heat, masks, beside=2).hits.tolist() == [True, True]
+    assert scores.pointing_game(torch.ones(2, 10, 10), masks | True) == 0  # a constant map points nowhere
+
+
 def test_a_constant_map_points_nowhere():
     assert scores.pointing_game(torch.ones(1, 10, 10), [TRUE * 10]) == 0
     half = [torch.tensor([[0.6, 0.6, 3.0, 3.0]])]  # the first pixel's centre is outside

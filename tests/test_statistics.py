@@ -37,8 +37,8 @@ def invented(n=12, seed=0, side=8):
 
 
 def by_hand(maps, kinds, labels, scene, thing, threshold=0.2, rule="max"):
-    """The four measures from their definitions, with one loop over the pictures."""
-    there, overlap, area, weight, pictures, regions = [], [], [], [], 0, 0
+    """The five measures from their definitions, with one loop over the pictures."""
+    there, most, overlap, area, weight, pictures, regions = [], [], [], [], [], 0, 0
     for heat, where in zip(maps[labels == scene], kinds[labels == scene], strict=True):
         heat, on, pictures = resize(heat[None, None], where.shape)[0, 0], where == thing, pictures + 1
         if rule == "max":
@@ -46,6 +46,7 @@ def by_hand(maps, kinds, labels, scene, thing, threshold=0.2, rule="max"):
         else:
             region = heat >= heat.flatten().sort(descending=True).values[round(threshold * heat.numel()) - 1]
         there.append(on.any().item())
+        most.append(on.any().item() and ((on & region).sum() / on.sum()).item() >= 0.5)
         if region.any():
             regions += 1
             overlap.append(((on & region).sum() / region.sum()).item())
@@ -53,7 +54,8 @@ def by_hand(maps, kinds, labels, scene, thing, threshold=0.2, rule="max"):
         if on.any() and not on.all():
             weight.append((heat[on].mean() - heat[~on].mean()).item())
     lift = sum(overlap) / sum(area) if sum(area) else np.nan
-    means = sum(there) / pictures if pictures else np.nan, sum(overlap) / regions if regions else np.nan
+    rates = [sum(seen) / pictures if pictures else np.nan for seen in (there, most)]
+    means = *rates, sum(overlap) / regions if regions else np.nan
     return *means, lift, np.mean(weight) if weight else np.nan
 
 
@@ -81,12 +83,27 @@ def test_two_pictures_worked_on_paper():
     values = [getattr(found, by).loc["kitchen", "stove"] for by in MEASURES]
     assert values == [
         1.0,
+        0.5,
         1.0,
         2.0,
         2.0,
     ]  # the last: (4 + 0) / 2, with the picture that has no region
     assert found.frequency.loc["kitchen", "sea"] == 0 and np.isnan(found.lift.loc["kitchen", "sea"])
     assert found.frequency.loc["beach"].isna().all()
+
+
+def test_objects_may_lie_over_one_another():
+    """As masks, the same numbers; and an object is not touched by another one that lies over it."""
+    maps, kinds, labels = invented()
+    masks = torch.stack([kinds == k for k in range(3)], 1)
+    plain = SceneStatistics(SCENES, OBJECTS, replicates=3).update(maps, kinds, labels)
+    torch.testing.assert_close(
+        SceneStatistics(SCENES, OBJECTS, replicates=3).update(maps, masks, labels).sums, plain.sums
+    )
+    masks[:, 1] = True
+    over = SceneStatistics(SCENES, OBJECTS, replicates=3).update(maps, masks, labels)
+    torch.testing.assert_close(over.sums[:, :, [0, 2]], plain.sums[:, :, [0, 2]])
+    assert (over.frequency["sea"] == 1).all() and (over.lift["sea"] == 1).all()
 
 
 @settings(max_examples=15, deadline=None)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..boxes import scaled
 from .outcome import Score, proportion
@@ -44,13 +45,21 @@ def pixel_average_precision(maps: Tensor, masks: Tensor, ignore: Tensor | None =
     return Score(_area(mean)[0], outcomes, _area, precision=precision, recall=recall)
 
 
-def pointing_game(maps: Tensor, gt_boxes: Sequence[Tensor]) -> Score:
-    """The part of the pictures whose hottest pixel has its centre in a true box.
+def pointing_game(maps: Tensor, gt_boxes: Sequence[Tensor] | Tensor, beside: int = 0) -> Score:
+    """The part of the pictures whose hottest pixel has its centre in the true region.
 
-    maps (N,H,W) of the true class, gt_boxes as for `gt_known_accuracy`. Of equally hot pixels the first in reading
-    order counts; a constant map points nowhere. Zhang et al., ECCV 2016 (who also accept 15 pixels beside the box).
+    Of equally hot pixels the first in reading order counts; a constant map points nowhere.
+
+    Args:
+        maps: (N,H,W), of the true class
+        gt_boxes: boxes as for `gt_known_accuracy`, or bool masks (N,H,W)
+        beside: so many pixels beside a mask count too; Zhang et al. (ECCV 2016) take 15
     """
     check_finite(maps)
+    if isinstance(gt_boxes, Tensor):
+        near = F.max_pool2d(gt_boxes[:, None].float(), 2 * beside + 1, 1, beside)[:, 0]
+        hits = near.flatten(1).gather(1, maps.flatten(1).argmax(1, keepdim=True))[:, 0] > 0
+        return proportion(hits & (maps.amin((1, 2)) < maps.amax((1, 2))))
     hits = []
     for heat, boxes in zip(maps, check_boxes(gt_boxes, len(maps)), strict=True):
         y, x = divmod(int(heat.argmax()), heat.shape[1])

@@ -15,13 +15,14 @@ from ..boxes import region_above
 from ..files import replacing
 from ..maps import resize
 
-MEASURES = ("frequency", "overlap", "lift", "by_weight")
+MEASURES = ("frequency", "rate", "overlap", "lift", "by_weight")
 
 
 class SceneStatistics:
     """Counts of objects and of what the scenes' maps do on them, picture after picture; parts can be merged.
 
     frequency   share of the scene's pictures that hold the object
+    rate        share of the scene's pictures whose top-activation region covers half of the object, or more
     overlap     share of the top-activation region that is the object's, mean over the pictures that have a region
     lift        overlap, divided by the object's share of those pictures' area, which a random region would have
     by_weight   Σ_k w_k^c (mean of f_k on the object − mean of f_k elsewhere): the weights of the scene's class, each
@@ -47,7 +48,7 @@ class SceneStatistics:
         self.scene_names, self.object_names = list(scene_names), list(object_names)
         self.threshold, self.rule, self.replicates, self.seed = threshold, rule, replicates, seed
         size = 1 + replicates, len(self.scene_names), len(self.object_names)  # the first is the pictures as they are
-        self.sums = torch.zeros(*size, 5, dtype=torch.double)  # of _on_objects
+        self.sums = torch.zeros(*size, 6, dtype=torch.double)  # of _on_objects
         self.pictures = torch.zeros(*size[:2], 2, dtype=torch.double)  # all; those with a region
         self.count = 0
 
@@ -56,7 +57,8 @@ class SceneStatistics:
 
         Args:
             maps: (N,h,w), of each picture's own scene, signed; resized to the pixels
-            kinds: (N,H,W), index of the object at each pixel, -1 where there is none
+            kinds: (N,H,W), index of the object at each pixel, -1 where there is none; or bool (N,O,H,W), where objects
+                may lie over one another
             labels: (N,), the scenes
             keys: (N,), a number of its own for every picture (None: 0, 1 … in the order in which they come); give them
                 when parts will be merged
@@ -65,13 +67,15 @@ class SceneStatistics:
         """
         n = len(maps)
         keys = torch.arange(self.count, self.count + n) if keys is None else keys
-        if maps.ndim != 3 or kinds.ndim != 3 or not n == len(kinds) == len(labels) == len(keys):
+        objects, scenes = len(self.object_names), len(self.scene_names)
+        layers = kinds.dtype == torch.bool and kinds.ndim == 4 and kinds.shape[1] == objects
+        if maps.ndim != 3 or not (layers or kinds.ndim == 3) or not n == len(kinds) == len(labels) == len(keys):
             shapes = ", ".join(str(tuple(x.shape)) for x in (maps, kinds, labels, keys))
-            raise ValueError(f"expected maps (N,h,w), kinds (N,H,W), labels (N,), keys (N,), got {shapes}")
+            form = f"kinds (N,H,W) or bool (N,{objects},H,W), labels (N,), keys (N,)"
+            raise ValueError(f"expected maps (N,h,w), {form}, got {shapes}")
         if not n:
             return self
-        objects, scenes = len(self.object_names), len(self.scene_names)
-        if kinds.min() < -1 or kinds.max() >= objects:
+        if not layers and (kinds.min() < -1 or kinds.max() >= objects):
             raise ValueError(f"expected kinds from -1 to {objects - 1}, got {kinds.min()} to {kinds.max()}")
         if labels.min() < 0 or labels.max() >= scenes:
             raise ValueError(f"expected labels from 0 to {scenes - 1}, got {labels.min()} to {labels.max()}")
@@ -90,17 +94,20 @@ class SceneStatistics:
         return self
 
     def _on_objects(self, maps: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
-        """-> (N,O,5): is it there, share of the region, share of the area, by weight, does that count; (N,): region?"""
-        heat = resize(maps[:, None].float(), kinds.shape[1:])[:, 0]
+        """-> (N,O,6): there, half in the region, share of it and of the area, by weight, counts that; (N,): region?"""
+        heat = resize(maps[:, None].float(), kinds.shape[-2:])[:, 0]
         if self.rule == "max":
             top = region_above(heat, self.threshold)
         else:
             least = heat.flatten(1).topk(max(1, round(self.threshold * heat[0].numel())), 1).values[:, -1]
             top = heat >= least[:, None, None]
-        pixels, where = heat[0].numel(), kinds.flatten(1).long() + 1
+        pixels = heat[0].numel()
 
         def per_object(values: Tensor) -> Tensor:
             """(N,H,W) -> (N,O): sums over the object's pixels."""
+            if kinds.dtype == torch.bool:
+                return torch.einsum("nohw,nhw->no", kinds.double(), values.double()).cpu()
+            where = kinds.flatten(1).long() + 1
             sums = torch.zeros(len(heat), len(self.object_names) + 1, dtype=torch.double, device=heat.device)
             return sums.scatter_add_(1, where, values.flatten(1).double())[:, 1:].cpu()
 
@@ -110,7 +117,8 @@ class SceneStatistics:
         counts = (area > 0) & (area < pixels)
         apart = inside / area.clamp_min(1) - (whole - inside) / (pixels - area).clamp_min(1)
         shares = both / region.clamp_min(1), area / pixels * (region > 0)
-        values = torch.stack([(area > 0).double(), *shares, apart * counts, counts.double()], 2)
+        most = (area > 0) & (2 * both >= area)
+        values = torch.stack([(area > 0).double(), most.double(), *shares, apart * counts, counts.double()], 2)
         return values, (region > 0).double()[:, 0]
 
     def merge(self, other: SceneStatistics) -> SceneStatistics:
@@ -124,11 +132,11 @@ class SceneStatistics:
 
     def values(self, by: str) -> np.ndarray:
         """(1 + replicates, scenes, objects): a measure of the pictures as they are, then of each bootstrap."""
-        there, region, area, apart, counts = self.sums.numpy().transpose(3, 0, 1, 2)
+        there, most, region, area, apart, counts = self.sums.numpy().transpose(3, 0, 1, 2)
         every, with_region = self.pictures.numpy()[..., None].transpose(2, 0, 1, 3)
         if by not in MEASURES:
             raise ValueError(f"by is one of {', '.join(MEASURES)}, got {by!r}")
-        ratios = (there, every), (region, with_region), (region, area), (apart, counts)
+        ratios = (there, every), (most, every), (region, with_region), (region, area), (apart, counts)
         above, below = ratios[MEASURES.index(by)]
         with np.errstate(divide="ignore", invalid="ignore"):
             return above / np.broadcast_to(below, above.shape)

@@ -9,17 +9,19 @@ Zhou et al., section 4.2.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.functional import interpolate, max_pool2d, normalize
 from torchvision.transforms.v2.functional import resize
 from tqdm.auto import tqdm
 
-from cam_helpers import CamModel, networks
-from cam_helpers.probes import LinearProbe, caption_labels
+from cam_helpers import CamModel, networks, scores
+from cam_helpers.probes import LinearProbe, cached_features, caption_labels
 
 SIDE = 320  # to which photographs are stretched: 10×10 places for EfficientNet-Lite0
 
@@ -64,19 +66,59 @@ def halves(paths) -> Tensor:
     return torch.tensor([crc32(Path(path).stem.encode()) % 2 == 0 for path in paths])
 
 
-def maps(probe: LinearProbe, model: CamModel | nn.Module, images, which=None, classes=None, batch: int = 16) -> Tensor:
+def crossed(features: Tensor, labels: Tensor, learn: Tensor) -> LinearProbe:
+    """Two classifiers for each of C words, so that every photograph is measured by one that has not seen it.
+
+    features (N,K), labels (N,C) of 0 and 1, learn bool (N,). Rows 0 to C−1 are learnt from the photographs of `learn`,
+    rows C to 2·C−1 from the others: row c + C·learn[i] has not seen photograph i.
+    """
+    one, other = (LinearProbe(costs=[0.001]).fit(features[half], labels[half]) for half in (learn, ~learn))
+    one.weight, one.bias = torch.cat([one.weight, other.weight]), torch.cat([one.bias, other.bias])
+    one.classes = torch.arange(len(one.bias))
+    return one
+
+
+def regions(photos, which, kind: str) -> Tensor:
+    """The pixels of stretched photographs that lie in a box of this kind of object -> bool (n,SIDE,SIDE).
+
+    photos: a data set with boxes and `.object_names`; which: the numbers of n photographs
+    """
+    found = torch.zeros(len(which), SIDE, SIDE, dtype=torch.bool)
+    for pixels, i in zip(found, which, strict=True):
+        height, width = photos.sizes[i]
+        boxes = photos.boxes[i][photos.objects[i] == photos.object_names.index(kind)]
+        scaled = boxes / torch.tensor([width, height, width, height]) * SIDE
+        for x1, y1, x2, y2 in scaled.round().int().tolist():
+            pixels[y1:y2, x1:x2] = True
+    return found
+
+
+def maps(
+    probe: LinearProbe,
+    model: CamModel | nn.Module,
+    images,
+    which=None,
+    classes=None,
+    batch: int = 16,
+    size: int = SIDE,
+) -> Tensor:
     """Signed maps of the probe's classes, one pass over the photographs -> float32 (n,C,h,w), on the CPU.
 
-    model: a CamModel, or a network, which then runs as `networks.fast` makes it. images: uint8 (n,3,H,W), or a data
-    set's `.images`; they are stretched to SIDE. which: the numbers of the photographs, None: all. classes: rows of
-    the probe, None: all of them.
+    Args:
+        probe: linear classifiers on the network's features at this size
+        model: a CamModel, or a network, which then runs as `networks.fast` makes it
+        images: uint8 (n,3,H,W), or a data set's `.images`
+        which: the numbers of the photographs, None: all
+        classes: rows of the probe, None: all of them
+        batch: photographs a pass
+        size: side in pixels to which they are stretched
     """
     cams = model if isinstance(model, CamModel) else CamModel(networks.fast(model))
     device = next(cams.model.parameters()).device
     which = range(len(images)) if which is None else [int(i) for i in which]
     parts = []
     for start in tqdm(range(0, len(which), batch), "maps", unit="batch", leave=False, disable=len(which) < 10 * batch):
-        photos = torch.stack([resize(images[i], [SIDE, SIDE]) for i in which[start : start + batch]])
+        photos = torch.stack([resize(images[i], [size, size]) for i in which[start : start + batch]])
         parts.append(probe.maps(cams(photos.to(device)).features.float(), classes).cpu())
     return torch.cat(parts)
 
@@ -92,3 +134,124 @@ def probe(name: str = "words") -> LinearProbe:
     found.weight, found.bias, found.several = stored["weight"].float(), stored["bias"].float(), True
     found.classes, found.words = torch.arange(len(found.weight)), list(WORDS) if name == "words" else [name]
     return found
+
+
+def kinds_at(photos, index: int, side: int = 80) -> Tensor:
+    """Where each kind of object is in a photograph -> bool (kinds,side,side): its outline if it has one, else its box.
+
+    Objects may lie over one another. photos: a data set with boxes and `object_names`, such as COCO.
+    """
+    found = torch.zeros(len(photos.object_names), side, side, dtype=torch.bool)
+    height, width = photos.sizes[index]
+    scale = torch.tensor([width, height, width, height]) / side
+    outlined = photos.has_mask[index] if photos.has_mask is not None else torch.zeros(len(photos.objects[index]))
+    masks = photos.masks[index] if outlined.any() else None
+    for k, (kind, box) in enumerate(zip(photos.objects[index], photos.boxes[index] / scale, strict=True)):
+        if outlined[k]:
+            found[kind] |= resize(masks[k : k + 1].float(), [side, side])[0] >= 0.5
+        else:
+            x1, y1, x2, y2 = box.round().int().tolist()
+            found[kind, y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)] = True
+    return found
+
+
+def both_halves(
+    model: nn.Module, photos, names: Sequence[str], folder, size: int = SIDE
+) -> dict[str, dict[str, Tensor]]:
+    """Does a word's map peak on the thing? Each photograph by classifiers of the half that it is not in.
+
+    Args:
+        model: takes uint8
+        photos: a data set with captions, boxes and `.object_names`, such as COCO
+        names: of WORDS, with a kind of object each
+        folder: of `cached_features`
+        size: to which photographs are stretched
+
+    Returns:
+        word -> one number a photograph that says the word and has a box of the thing: "peak", is the hottest pixel in a
+        box; "shuffled", the same with shuffled labels; "within_16" pixels; what a blind point would hit: "area",
+        "area_within_16", "centre". Of the photographs that show a person, too: "peak_with_person"; "blind_in_person",
+        a blind point of the person's boxes; "on_person", peak there and not on the thing; "person_area". And
+        "ranked_right" of all photographs that say the word: the part of the others whose decision value is lower
+    """
+    spoken, learn = labels(photos.captions, names), halves(photos.paths)
+    mixed = spoken[torch.randperm(len(spoken), generator=torch.Generator().manual_seed(0))]
+    features, n = cached_features(model, photos, size, folder), len(names)
+    probe = crossed(features, torch.cat([spoken, mixed], 1), learn)
+    decision, cams, found = probe.decision(features), CamModel(networks.fast(model)), {}
+    for c, word in enumerate(names):
+        said = spoken[:, c] == 1
+        answers = torch.where(learn, decision[:, c + 2 * n], decision[:, c])
+        kind = photos.object_names.index(WORDS[word])
+        shown = [i for i in said.nonzero()[:, 0].tolist() if (photos.objects[i] == kind).any()]
+        heat = maps(probe, cams, photos.images, shown, [c + k * n for k in range(4)], size=size)
+        heat = torch.where(learn[shown][:, None, None, None], heat[:, 2:], heat[:, :2])
+        regions_of = regions(photos, shown, WORDS[word]), regions(photos, shown, "person")
+        found[word] = _peaks(*interpolate(heat, (SIDE, SIDE), mode="bilinear").unbind(1), *regions_of)
+        found[word]["ranked_right"] = (answers[said][:, None] > answers[~said]).double().mean(1)
+    return found
+
+
+def _peaks(heat: Tensor, blind: Tensor, true: Tensor, person: Tensor) -> dict[str, Tensor]:
+    """Maps and regions (n,SIDE,SIDE) -> one number a photograph, see `both_halves`."""
+    peak, on_person = (scores.pointing_game(heat, region).hits.double() for region in (true, person))
+    seen, middle = person.any((1, 2)), SIDE // 2
+    return {
+        "peak": peak,
+        "shuffled": scores.pointing_game(blind, true).hits.double(),
+        "within_16": scores.pointing_game(heat, true, beside=16).hits.double(),
+        "area": true.double().mean((1, 2)),
+        "area_within_16": max_pool2d(true[:, None].float(), 33, 1, 16)[:, 0].double().mean((1, 2)),
+        "centre": true[:, middle, middle].double(),
+        "peak_with_person": peak[seen],
+        "blind_in_person": (true & person)[seen].sum((1, 2)) / person[seen].sum((1, 2)),
+        "on_person": (on_person * (1 - peak))[seen],
+        "person_area": person[seen].double().mean((1, 2)),
+    }
+
+
+def new_class(model: nn.Module, own, others, folder) -> dict[str, Tensor]:
+    """A class against photographs that do not show it: fitted to one half of each set, measured on the other.
+
+    Args:
+        model: takes uint8
+        own: data set of the class, with boxes, opened with size=SIDE; photographs that nearly equal one of the half to
+            learn from are not measured
+        others: data set of photographs
+        folder: of `cached_features`
+
+    Returns:
+        one number a photograph of the class: "ranked_right", the part of the other photographs whose decision value is
+        lower; "shuffled", the same with shuffled labels; of the map, the "aligned" map and a "centre" blob: "boxes …",
+        is the box at 20 % right, and "peak …", is the hottest pixel in a true box
+    """
+    x, y = (cached_features(model, data, SIDE, folder) for data in (own, others))
+    first, second = halves(own.paths), halves(others.paths)
+    taught = torch.cat([x[first], y[second]])
+    shown = (torch.arange(len(taught)) < first.sum()).long()
+    mixed = shown[torch.randperm(len(shown), generator=torch.Generator().manual_seed(0))]
+    fitted = LinearProbe(costs=[0.001]).fit(taught, torch.stack([shown, mixed], 1))
+    twice = (normalize(x) @ normalize(x[first]).T).amax(1) > 0.95
+    tested = (~first & ~twice).nonzero()[:, 0].tolist()
+    lower = fitted.decision(x[tested])[:, None] > fitted.decision(y[~second])
+    found = dict(zip(("ranked_right", "shuffled"), lower.double().mean(1).unbind(1), strict=True))
+    cams = CamModel(networks.fast(model))
+    heat = {"map": [], "aligned": [], "centre": scores.centred_gaussian(len(tested), (SIDE, SIDE))}
+    for i in tested:
+        seen = cams(own.images[i][None].to(next(model.parameters()).device))
+        own_cams = fitted.cams(seen.features.float())
+        seen = replace(own_cams, picture=seen.picture, centres=seen.centres)
+        for name in ("map", "aligned"):
+            heat[name].append(seen.maps(0, (SIDE, SIDE), aligned=name == "aligned")[0, 0].cpu())
+    boxes = [own.boxes[i] for i in tested]
+    for name, maps_of in heat.items():
+        maps_of = torch.stack(list(maps_of))
+        found[f"boxes {name}"] = scores.gt_known_accuracy(maps_of, boxes, 0.2).hits.double()
+        found[f"peak {name}"] = scores.pointing_game(maps_of, boxes).hits.double()
+    return found
+
+
+def rates(numbers: dict[str, Tensor]) -> dict[str, list[float]]:
+    """One number a photograph each -> name -> [mean, low, high, how many], with 95 % intervals: as they are stored."""
+    rows = {name: (float(one.mean()), *scores.interval(one)) for name, one in numbers.items() if len(one)}
+    return {name: [*(round(part, 4) for part in row), len(numbers[name])] for name, row in rows.items()}

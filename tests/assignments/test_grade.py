@@ -23,6 +23,7 @@ import tiny_course as tiny
 from filelock import FileLock
 from nbformat.v4 import new_code_cell, new_notebook
 
+from class_list.table import read_table
 from collector import submissions
 from grader import commands, isolation, runner
 from grader import course as courses
@@ -248,7 +249,7 @@ def released(tmp_path_factory):
 
 
 def rows(path) -> dict[str, dict]:
-    return {row["student"]: row for row in runner.read_table(path)}
+    return {row["student"]: row for row in read_table(path)}
 
 
 def strangers() -> list[str]:
@@ -588,7 +589,7 @@ def test_without_bubblewrap_it_refuses_or_is_told_to_go_without(released, tmp_pa
     assert (course / "grades.before.csv").read_bytes() == before
     nbformat.write(released, tmp_path / "week 2" / "berta.ipynb")
     runner.grade(tmp_path / "week 2", course, isolated=False)
-    assert [row["points"] for row in runner.read_table(table)] == ["6.0", "0.0"]
+    assert [row["points"] for row in read_table(table)] == ["6.0", "0.0"]
 
 
 def test_two_calls_do_not_grade_one_course_at_the_same_time(tmp_path, capsys):

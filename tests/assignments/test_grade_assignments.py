@@ -7,6 +7,7 @@ import os
 import nbformat
 import pytest
 
+from class_list.table import read_table
 from grader import course as courses
 from grader import isolation, runner
 
@@ -48,7 +49,7 @@ def test_the_reference_gets_all_points_and_no_answer_none(name, tmp_path):
         nbformat.write(notebook, folder / student / f"{name}.ipynb")
     side_by_side = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)) > 1
     table = runner.grade(folder, course, workers=1 if side_by_side else None)
-    rows = {row["student"]: row for row in runner.read_table(table)}
+    rows = {row["student"]: row for row in read_table(table)}
     print(f"\n{name}: {rows['reference']['seconds']} s answered, {rows['released']['seconds']} s not")
 
     answered, empty = cells(course, "reference", name), cells(course, "released", name)

@@ -128,12 +128,16 @@ def test_what_is_released(archive):
     assert {"README.md", "LICENSE", "pyproject.toml", "environment.yml", "cam_helpers/maps.py"} <= names
     assert {f"data/drawn_world/{name}" for name in ("tasks.py", "recipes/objects.yaml", "sprites/apple-1.svg")} <= names
     notebooks = {name for name in names if name.endswith(".ipynb")}
-    assert notebooks == {f"assignments/{name}/{name}.ipynb" for name in courses.assignments(COURSE)}
+    released = {f"assignments/{name}/{name}.ipynb" for name in courses.assignments(COURSE)}
+    assert notebooks == released | {f"as_given_out/{name}.ipynb" for name in courses.assignments(COURSE)}
+    assert {"check.py", "collector/__init__.py", "collector/submissions.py"} <= names
     private = re.compile(r"source/|gradebook|grader|answers|tests|\.git|\.pyc|__pycache__|/cache/")
     assert [name for name in names if private.search(name)] == []
     for name, text in files.items():
         if name.endswith((".py", ".toml")):
-            assert text == (ROOT / name.partition("/")[2]).read_text()
+            path = name.partition("/")[2]
+            place = COURSE if path.startswith(("check.py", "collector/")) else ROOT
+            assert text == (place / path).read_text()
         assert not re.search("index" + "-url|find" + "-links", text)
         if not name.endswith(".ipynb"):
             continue

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tiny_course as tiny
 
+from class_list.table import LONGEST_CELL, read_table, write_table
 from collector import Submission
 from grader import runner
 
@@ -20,20 +21,20 @@ def row(student: str, **cells: str) -> dict[str, str]:
 
 
 def test_the_table_is_utf_8_with_a_mark_and_read_with_or_without_it(tmp_path):
-    table = runner._write_table(tmp_path, [row(name) for name in NAMES])
+    table = write_table(tmp_path, [row(name) for name in NAMES])
     content = table.read_bytes()
     assert content.startswith(b"\xef\xbb\xbfstudent,")  # by these three bytes Excel knows UTF-8
     assert [line.partition(",")[0] for line in content.decode("utf-8-sig").splitlines()[1:]] == sorted(NAMES)
 
     table.write_bytes(content.decode("utf-8-sig").encode())  # as it was written before, or by an editor
-    runner._write_table(tmp_path, [row("Jörg", points="3")])
-    rows = {each["student"]: each for each in runner.read_table(table)}
+    write_table(tmp_path, [row("Jörg", points="3")])
+    rows = {each["student"]: each for each in read_table(table)}
     assert sorted(rows) == sorted(NAMES) and rows["Jörg"]["points"] == "3"
     assert {each["reason"] for each in rows.values()} == {"größer als erlaubt"}
 
 
 def test_cells_of_any_length_can_be_read_again(tmp_path):
-    table = runner._write_table(tmp_path, [row("n" * 200, notes="x" * runner.LONGEST_NOTES)])
+    table = write_table(tmp_path, [row("n" * 200, notes="x" * LONGEST_CELL)])
     with open(table, newline="", encoding="utf-8-sig") as file:
         assert len(list(csv.DictReader(file))) == 1
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 
-from collector import submissions
+from class_list.people import People
+from collector import names, submissions
 from collector.cells import assemble, grade_id
 
 PICTURE = {"image/png": "iVBORw0KGgo="}
@@ -38,7 +39,7 @@ SOURCES = {tiny.NAME: as_given_out()}
 
 
 def collect(folder, scratch) -> dict[str, submissions.Submission]:
-    return {s.student: s for s in submissions.collect(folder, SOURCES, scratch)}
+    return {s.student: s for s in People(folder).read(folder, SOURCES, scratch)}
 
 
 def answered(**answers: str) -> nbformat.NotebookNode:
@@ -153,7 +154,7 @@ def test_a_name_is_the_same_however_its_letters_are_composed(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["=1+1 né", "-anna", "..", "a\nb", "a/b", "\u202ea", "a\0b", "_"])
 def test_a_students_name_is_safe_in_a_path_a_table_and_a_command(name):
-    student = submissions._student(Path("nowhere") / f"{name.replace('/', ':')}.zip")
+    student = names.by_name(Path("nowhere") / f"{name.replace('/', ':')}.zip")[0].student
     assert student and not student.startswith(("-", "=", ".", "+", "@")) and student.isprintable()
     assert not set(student) & set("/\\:\n\0 =+\u202e")
 
@@ -191,10 +192,10 @@ def test_two_entries_of_one_student_are_graded_where_they_are_the_same_and_refus
     folder = tmp_path / "handed in"
     put(folder, "anna")
     put(folder, "Anna (1)")
-    (found,) = submissions.collect(folder, SOURCES, tmp_path)
+    (found,) = collect(folder, tmp_path).values()
     assert found.notebook and not found.reason
     put(folder, "Anna (1)", answered(largest=tiny.LARGEST))
-    (found,) = submissions.collect(folder, SOURCES, tmp_path)
+    (found,) = collect(folder, tmp_path).values()
     assert found.notebook is None and found.assignment == tiny.NAME
     assert "2 submissions carry this name (Anna (1).ipynb, anna.ipynb)" in found.reason
 
@@ -228,7 +229,7 @@ def test_every_student_is_accounted_for_exactly_once(drawn):
                 student = unicodedata.normalize("NFC", case(person)).lower()
                 handed_in[student][name.strip("/")] = f"mine = {k}"
                 write(folder, name, TEXT.replace("ANSWER", f"mine = {k}"))
-        found = submissions.collect(folder, SOURCES, Path(scratch))
+        found = People(folder).read(folder, SOURCES, Path(scratch))
 
     for submission in found:
         answers = handed_in.pop(submission.student.lower().replace("_", " "))  # no student twice

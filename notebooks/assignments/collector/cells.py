@@ -5,6 +5,7 @@ from collections import defaultdict
 
 import nbformat
 
+EXERCISE = re.compile(r"^test-(.+?)(-\d+)?$")  # test-iou and test-iou-2 both count for iou
 ATTACHMENT = re.compile(r"attachment:([^)\s]*)")
 BESIDE = "\n\n(Nothing was written here. The answer may stand in a cell beside it.)"
 

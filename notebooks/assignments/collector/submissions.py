@@ -1,26 +1,26 @@
 """What students handed in: who it is from, which assignment it answers, and the notebook that is run in its place."""
 
+import contextlib
 import json
+import os
 import re
 import tempfile
-import unicodedata
+import zipfile
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import nbformat
 
 from .cells import answers, assemble, grade_id, plain
+from .names import Person, by_name, stem
 
 LARGEST_NOTEBOOK = 100e6  # bytes; a hundred times what an answer needs
 LARGEST_ARCHIVE = 2 * 2**30  # bytes of its content
-LONGEST_NAME = 200  # bytes of a student's name
 NOTEBOOK = re.compile(r"(\.ipynb(\.txt)?|\.json)$", flags=re.I)  # browsers and mail programs change the ending
 ARCHIVE = re.compile(r"\.(zip|tgz|tar(\.\w+)?)$", flags=re.I)
-ENDING = re.compile(r"(\.ipynb|\.tar)?\.\w+$", flags=re.I)  # of any file
-DOWNLOADED_AGAIN = re.compile(r"\s*\(\d+\)$")  # browsers call a second download `NAME (1)`
-# Moodle's NAME_123_assignsubmission_file_…, Canvas's NAME_LATE_12345_67890_…
-EXPORTED = re.compile(r"^(.+?)(_LATE)?_(\d+_assignsubmission_[a-z]+(_.*)?|\d{4,}_\d{4,}_.*)$")
 
 
 @dataclass
@@ -33,54 +33,43 @@ class Submission:
     reason: str = ""
     notes: list[str] = field(default_factory=list)
     answered: int = 0  # answers that differ from the released cells
+    saved: datetime | None = None  # date of the file, local time
+    person: Person | None = None
+    entry: str = ""  # name of the file or folder
 
 
-def collect(folder: Path, sources: dict[str, nbformat.NotebookNode], scratch: Path) -> list[Submission]:
+def collect(
+    folder: Path, sources: dict, scratch: Path, identify: Callable[[Path], list[Person]] = by_name
+) -> list[Submission]:
     """Read a folder of archives, folders and notebooks, each named for its student.
 
     Args:
         folder: what students handed in
         sources: the released notebook of each assignment
         scratch: a folder for what is unpacked
+        identify: who an entry is from; from nobody: it is left out
 
     Returns:
-        list: one for each student and assignment; whatever is wrong with a submission is its `reason`
+        list: one for each entry, student and assignment; whatever is wrong with a submission is its `reason`
     """
-    handed_in = defaultdict(list)
+    found = []
     names = {}  # as they are first written: Anna and anna are one student
     for path in sorted(p for p in folder.iterdir() if not p.name.startswith(".")):
-        student = names.setdefault(_student(path).lower(), _student(path))
-        try:
-            submissions = _of_student(student, path, sources, scratch)
-        except Exception as error:  # one student's files never stop the others' marks
-            submissions = [Submission(student, reason=f"cannot be read: {plain(error)}")]
-        for submission in submissions:
-            handed_in[student, submission.assignment].append((plain(path.name), submission))
-    found = []
-    for (student, assignment), several in handed_in.items():
-        submission = several[0][1]
-        if any(other.notebook != submission.notebook for _, other in several):
-            entries = ", ".join(entry for entry, _ in several)
-            reason = f"{len(several)} submissions carry this name ({entries}); none was graded: keep one of them"
-            submission = Submission(student, assignment, reason=reason)
-        found.append(submission)
+        for person in identify(path):
+            student = names.setdefault(person.student.lower(), person.student)
+            try:
+                submissions = of_entry(student, path, sources, scratch)
+            except Exception as error:  # one student's files never stop the others' marks
+                submissions = [Submission(student, reason=f"cannot be read: {plain(error)}")]
+            for submission in submissions:
+                submission.person, submission.entry = person, path.name
+                submission.notes += [person.note] if person.note else []
+            found += submissions
     return found
 
 
-def _stem(path: Path) -> str:
-    """A name without its ending and without the number of a second download."""
-    return DOWNLOADED_AGAIN.sub("", path.name if path.is_dir() else ENDING.sub("", path.name))
-
-
-def _student(path: Path) -> str:
-    """The student's name: letters, marks and digits of all scripts stay; what is not safe in a path becomes `_`."""
-    name = unicodedata.normalize("NFC", EXPORTED.sub(r"\1", _stem(path)))
-    name = "".join(c if c in ".-" or unicodedata.category(c)[0] in "LMN" else "_" for c in name)
-    name = re.sub("_+", "_", name).encode()[:LONGEST_NAME].decode(errors="ignore")
-    return name.strip("._-") or "nameless"
-
-
-def _of_student(student: str, path: Path, sources: dict, scratch: Path) -> list[Submission]:
+def of_entry(student: str, path: Path, sources: dict, scratch: Path) -> list[Submission]:
+    """What is in a file or folder: one submission for each assignment."""
     if path.is_symlink():
         return [Submission(student, reason="a link, not a file")]
     if path.is_file() and not (NOTEBOOK.search(path.name) or ARCHIVE.search(path.name)):
@@ -94,6 +83,9 @@ def _of_student(student: str, path: Path, sources: dict, scratch: Path) -> list[
     found = defaultdict(list)
     for file in files:
         submission = _read(student, file, sources)
+        expected = submission.assignment in (stem(file), "?") or by_name(file)[0].student == student
+        if file != path and not expected:
+            submission.notes.insert(0, f"the file was called {plain(file.name)}")
         rank = (bool(submission.reason), -submission.answered, file.stem != submission.assignment, file.name)
         found[submission.assignment].append((rank, submission))
     chosen = []
@@ -129,14 +121,26 @@ def _notebooks(path: Path, scratch: Path) -> tuple[list[Path], list[str]]:
             except ValueError as error:
                 notes.append(plain(str(error).replace(str(path), path.name).partition(": ")[0]))
                 continue
+            _keep_dates(path, unpacked)
             notes += [plain(f"left out of the archive: {problem.reason}") for problem in problems]
             space -= 2**20 + sum(p.stat().st_size for p in unpacked.rglob("*"))  # some archives hold themselves
             todo.append(unpacked)
     return sorted(files), notes
 
 
+def _keep_dates(archive: Path, folder: Path) -> None:
+    """Give the files of an unpacked zip the dates that it holds (a tar's have them)."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as opened:
+            dates = {member.filename.replace("\\", "/"): member.date_time for member in opened.infolist()}
+        for file in folder.rglob("*"):
+            with contextlib.suppress(KeyError, ValueError):  # a zip may hold the month 0
+                seconds = datetime(*dates[file.relative_to(folder).as_posix()]).timestamp()
+                os.utime(file, (seconds, seconds))
+
+
 def _read(student: str, file: Path, sources: dict) -> Submission:
-    name = _stem(file) if _stem(file) in sources else "?"
+    name = stem(file) if stem(file) in sources else "?"
     if file.stat().st_size > LARGEST_NOTEBOOK:
         return Submission(student, name, reason=f"{plain(file.name)} is larger than {LARGEST_NOTEBOOK / 1e6:.0f} MB")
     try:
@@ -154,8 +158,7 @@ def _read(student: str, file: Path, sources: dict) -> Submission:
         nbformat.writes(assembled).encode()  # fails for half a character, which no file can hold
     except Exception as error:  # damaged files make the readers raise all kinds of errors
         return Submission(student, name, reason=f"{plain(file.name)} is damaged: {plain(error)}")
-    if _stem(file) != best and _student(file) != student:
-        notes.insert(0, f"the file was called {plain(file.name)}")
     released = {name: cell for cell in sources[best].cells if (name := grade_id(cell))}
     answered = {n for cell in notebook.cells if (n := grade_id(cell)) in released and answers(cell, released[n])}
-    return Submission(student, best, assembled, notes=notes, answered=len(answered))
+    saved = datetime.fromtimestamp(file.stat().st_mtime)
+    return Submission(student, best, assembled, notes=notes, answered=len(answered), saved=saved)

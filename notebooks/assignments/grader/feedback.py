@@ -8,7 +8,8 @@ from nbconvert.exporters import Exporter
 from nbconvert.filters import Highlight2HTML, ansi2html
 from nbgrader.preprocessors import GetGrades
 
-from .notes import EXERCISE
+from collector.cells import EXERCISE
+
 from .safe import PICTURES, alt_text, clean, markdown
 
 PAGE = "feedback.html.j2"

@@ -4,7 +4,6 @@ import ast
 import contextlib
 import re
 
-EXERCISE = re.compile(r"^test-(.+?)(-\d+)?$")  # test-iou and test-iou-2 both count for iou
 REPLACED = re.compile(r"[A-Za-z_][\w.]{0,60}")  # what the kernel, in which student code lives, may say was replaced
 MOST_REPLACED = 10
 # Nobody needs these for an answer: they reach the tests that run, change what belongs to others, or hide what is done.

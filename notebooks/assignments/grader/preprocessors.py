@@ -11,9 +11,11 @@ from nbformat.v4 import new_output
 from nbgrader import utils
 from nbgrader.preprocessors import ClearHiddenTests, Execute
 
+from collector.cells import EXERCISE
+
 from .course import HIDDEN
 from .isolation import root_of
-from .notes import EXERCISE, replaced, unusual
+from .notes import replaced, unusual
 
 LARGEST_MESSAGE = 32 << 20  # bytes
 CELL_OUTPUT, NOTEBOOK_OUTPUT = 5_000_000, 40_000_000  # characters

@@ -1,7 +1,5 @@
 """Grade a folder of submissions: each in a process and folder of its own, marks and feedback merged at the end."""
 
-import csv
-import io
 import json
 import os
 import re
@@ -11,6 +9,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,18 +19,16 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from cam_helpers.files import replacing
-from collector import Submission, collect
-from collector.cells import plain
+from class_list.people import People
+from class_list.table import write_table
+from collector import Person, Submission
+from collector.cells import EXERCISE, plain
 
 from . import course as courses
 from . import fingerprint, isolation
-from .notes import EXERCISE
 
 ERROR = re.compile(r"^Traceback .*\n(?:[ \t].*\n|\n)*(\S.*)", flags=re.M)  # what a traceback ends with
 KINDS = (("autograded", "ipynb"), ("feedback", "html"))
-ENCODING = "utf-8-sig"  # with a mark at the beginning, by which Excel knows UTF-8; read with or without it
-LONGEST_NOTES = 2000  # letters; Python's csv reader ends at 131,072
-FIRST_COLUMNS = ["student", "assignment", "points", "of", "to mark", "reason", "notes", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,12 @@ class Limits:
 
 
 def grade(
-    folder: Path, course: Path, limits: Limits = Limits(), workers: int | None = None, isolated: bool = True
+    folder: Path,
+    course: Path,
+    limits: Limits = Limits(),
+    workers: int | None = None,
+    isolated: bool = True,
+    read: Callable | None = None,
 ) -> Path:
     """Grade all submissions of a folder; what was graded before and has not changed is not graded again.
 
@@ -54,6 +56,7 @@ def grade(
         limits: what one submission may take
         workers: submissions at a time; None: one per core
         isolated: False runs students' code with your own rights
+        read: (folder, released notebooks, a folder for what is unpacked) -> submissions; None: without a roster
 
     Returns:
         Path: grades.csv
@@ -71,7 +74,7 @@ def grade(
         team = Team(course, state, limits, isolated)
         sources = {n: nbformat.read(p / "release" / n / f"{n}.ipynb", 4) for n, p in team.prepared.items()}
         with tempfile.TemporaryDirectory(dir=state, prefix="unpacked-") as scratch:
-            submissions = collect(folder, sources, Path(scratch))
+            submissions = (read or People(folder).read)(folder, sources, Path(scratch))
         keys = [(s, fingerprint.of_mark(course, s, limits, isolated)) for s in submissions if s.notebook]
         todo = [(s, key) for s, key in keys if _result(state, s).get("key") != key]
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -161,7 +164,10 @@ def merge(course: Path, state: Path, submissions: list[Submission]) -> Path:
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
         for submission in submissions:
             name, student = submission.assignment, submission.student
-            row, notes = {"student": student, "assignment": name, "reason": submission.reason}, [*submission.notes]
+            person = submission.person or Person(student, student)
+            row = {"student": student, "name": person.name, "id": person.identifier, "handed in as": submission.entry}
+            row |= {"assignment": name, "reason": submission.reason}
+            notes = [*submission.notes]
             if submission.notebook:
                 result = _result(state, submission)
                 if "failed" in result:
@@ -171,30 +177,8 @@ def merge(course: Path, state: Path, submissions: list[Submission]) -> Path:
                     row |= _points(book, student, name) | {"seconds": result["seconds"]}
                     notes += result["notes"]
                     row["reason"] = f"{result['died']}: tests from there on count as failed" if result["died"] else ""
-            rows.append(row | {"notes": plain("; ".join(notes), LONGEST_NOTES)})
-    return _write_table(course, rows)
-
-
-def _write_table(course: Path, rows: list[dict]) -> Path:
-    """Write grades.csv. Rows of other students and assignments stay; the table as it was is kept beside it."""
-    path = course / "grades.csv"
-    if path.is_file():
-        replaced = {(row["student"], name) for row in rows for name in (row["assignment"], "?")}
-        rows = rows + [row for row in read_table(path) if (row["student"], row["assignment"]) not in replaced]
-        shutil.copy(path, course / "grades.before.csv")
-    table = io.StringIO()
-    exercises = {column for row in rows for column in row} - set(FIRST_COLUMNS)
-    writer = csv.DictWriter(table, [*FIRST_COLUMNS, *sorted(exercises)])
-    writer.writeheader()
-    writer.writerows(sorted(rows, key=lambda row: (row["assignment"], row["student"])))
-    with replacing(path) as file:
-        file.write(table.getvalue().encode(ENCODING))
-    return path
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a grades.csv."""
-    return list(csv.DictReader(io.StringIO(path.read_text(ENCODING))))
+            rows.append(row | {"notes": "; ".join(notes)})
+    return write_table(course, rows)
 
 
 def _store(book, course: Path, results: Path, scores: dict[str, float | None]) -> None:
