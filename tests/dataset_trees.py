@@ -154,6 +154,19 @@ def coco_tree(root, files=None):
     return Path(root)
 
 
+def icdar_tree(root, folders=("ch4_test_images", "Challenge4_Test_Task1_GT")):
+    """Three photographs of 40×30: two words and one that is not legible, one that is not legible, nothing."""
+    texts = {
+        1: "\ufeff5,5,15,5,15,15,5,15,Exit\r\n20,10,30,12,29,18,19,16,a, b\r\n30,20,40,20,40,30,30,30,###\r\n",
+        2: "\ufeff0,0,10,0,10,10,0,10,###\r\n",
+        10: "\ufeff",
+    }
+    for k, text in texts.items():
+        put(Path(root) / folders[0] / f"img_{k}.jpg", picture_bytes(seed=k))
+        put(Path(root) / folders[1] / f"gt_img_{k}.txt", text)
+    return Path(root)
+
+
 def class_folders(root, classes=("cat", "dog"), count=3):
     for name in classes:
         for k in range(count):

@@ -130,7 +130,7 @@ def test_code_lines_are_counted_as_a_reader_would():
 MOST = {  # code lines
     "cam_helpers": 3800,
     "drawn_world": 2100,
-    "photo_sets": 1280,
+    "photo_sets": 1520,  # of them 420 are what lessons 08 to 13 measure on photographs
     "cam_explorer": 940,
     "collector": 230,
     "class_list": 350,

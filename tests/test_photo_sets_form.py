@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from dataset_trees import ade_tree, coco_tree, imagenette_tree, pets_tree, put, voc_tree, voc_xml
+from dataset_trees import ade_tree, coco_tree, icdar_tree, imagenette_tree, pets_tree, put, voc_tree, voc_xml
 from tiny_training import network, same
 from torch.utils.data import DataLoader
 
@@ -39,6 +39,7 @@ KINDS = {
     "imagenette": tree(imagenette_tree, "imagenette"),
     "ade20k_scenes": tree(ade_tree, "ade20k_scenes"),
     "coco": tree(coco_tree, "coco"),
+    "icdar2015": tree(icdar_tree, "icdar2015"),
     "imagefolder": annotated_folder,
 }
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import time
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,16 @@ def test_a_part_of_coco():
     labelled = laptops.labels[:, laptops.classes.index("laptop")].mean()
     assert labelled > 0.9  # who writes of laptops has seen one
     assert photo_sets.open("coco", need("coco"), n=20).paths == photo_sets.open("coco", need("coco"), n=20).paths
+
+
+def test_text_on_street_photographs():
+    ds = photo_sets.open("icdar2015", need("text"), "test", check=False)
+    assert len(ds) == 250 and set(ds.sizes) == {(720, 1280)} and not ds.problems
+    assert sum(map(len, ds.boxes)) == sum(map(len, ds.words)) == 1010
+    lines = [line for path in (ROOT / "text" / "gt").iterdir() for line in path.read_text("utf-8-sig").splitlines()]
+    assert sorted(line.split(",", 8)[8] for line in lines if not line.endswith(",###")) == sorted(chain(*ds.words))
+    i = next(i for i, words in enumerate(ds.words) if words)
+    for box, mask in zip(ds.boxes[i], ds.masks[i], strict=True):
+        rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
+        extent = torch.stack([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+        assert (extent - box).abs().max() <= 1.5

@@ -9,7 +9,7 @@ import json
 import warnings
 from pathlib import Path
 
-from . import ade20k, coco, folder
+from . import ade20k, coco, folder, icdar2015
 from .archives import unpack
 from .base import RealDataset
 from .checking import MissingData, Problem
@@ -26,6 +26,7 @@ FORMATS = {
     "imagefolder": (folder.imagefolder, folder.SPLITS),
     "ade20k_scenes": (ade20k.ade20k_scenes, ade20k.SPLITS),
     "ilsvrc_csv": (ilsvrc_csv, ("val",)),
+    "icdar2015": (icdar2015.icdar2015, icdar2015.SPLITS),
     "coco": (coco.coco, coco.SPLITS),
 }
 
@@ -34,7 +35,7 @@ def open(name: str, root, split: str | None = None, *, n=None, size=None, check=
     """Open a set of real pictures: every file is looked at once, what cannot be used is listed in `.problems`.
 
     Args:
-        name: "pets", "imagenette", "voc2007", "imagefolder", "ade20k_scenes", "ilsvrc_csv" or "coco"
+        name: "pets", "imagenette", "voc2007", "imagefolder", "ade20k_scenes", "ilsvrc_csv", "icdar2015" or "coco"
         root: the folder that holds the data (for a download: that will hold them)
         split: None takes the first of FORMATS[name][1]
         n: open that many pictures, always the same ones; None: all

@@ -26,12 +26,13 @@ class AnnotationError(ValueError):
 class AnnotatedObject(NamedTuple):
     """One object as the file has it; corners: left, top, right, bottom; nan where there is no number.
 
-    outline: see `outlines`; None where only the box is known.
+    outline: see `outlines`; None where only the box is known. text: the word, of an object that is one.
     """
 
     name: str
     corners: list[float]
     outline: object = None
+    text: str = ""
 
 
 @dataclass

@@ -111,12 +111,13 @@ class RealDataset(Dataset):
     ignore        read when asked for: ignore[i] is bool (H,W), pixels that no score should count
     has_mask      list of N bool (M,), where some objects have a box and an empty mask only; their boxes are in `ignore`
     captions      list of N lists of sentences
+    words         list of N lists of strings: what is written in each box
     licences, sources   lists of N strings: under what a photograph may be used, and the address it comes from
     All from `boxes` on are None where a set has no such thing. Besides: `paths`; `sizes`, (H, W) of each picture,
     upright; `problems`, a list of (file, reason, action), and `report()`, the same as a table.
     """
 
-    boxes = masks = objects = object_names = ignore = has_mask = captions = licences = sources = None
+    boxes = masks = objects = object_names = ignore = has_mask = captions = words = licences = sources = None
 
     def __init__(self, listing: Listing, n: int | None = None, size: tuple[int, int] | None = None, check: bool = True):
         """Look at every picture once, leave out and list what cannot be used; n, size, check: see `photo_sets.open`."""
@@ -229,6 +230,7 @@ def _look_at(record: Record, listing: Listing, check: bool) -> None:
     if look.note:
         problems.append((path, look.note, "picture used"))
     if record.annotation is not None:
+        record.annotation.size = record.annotation.size or look.size
         record.boxes, objects, misfits = fit_boxes(record.annotation, look)
         problems += [(path, f"its annotation: {reason}", action) for reason, action in misfits]
         several = isinstance(record.label, list)
@@ -237,6 +239,8 @@ def _look_at(record: Record, listing: Listing, check: bool) -> None:
             turned = look.orientation in ROTATED and record.annotation.size != look.size
             record.outlines = [None if turned else item.outline for item in objects]
             record.unknown = [] if turned else record.unknown
+        if "words" in record.facts:
+            record.facts["words"] = [item.text for item in objects]
     if listing.object_numbers:
         try:
             # rows and columns of number 1, 2, …; or None

@@ -137,7 +137,7 @@ def provide(root: Path, needed: list[Path], fetch: Callable | None, source: str,
 
 def read_lines(path: Path, pattern: str, what: str, problems: Problems) -> Iterator[tuple[str, ...]]:
     """The groups of `pattern` in every line that has its form; what other lines there are is listed."""
-    lines = path.read_text("utf-8", "surrogateescape").splitlines() if path.exists() else []
+    lines = path.read_text("utf-8-sig", "surrogateescape").splitlines() if path.exists() else []
     for number, line in enumerate(lines, 1):
         if found := re.fullmatch(pattern, line.strip()):
             yield found.groups()

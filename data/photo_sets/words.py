@@ -124,14 +124,15 @@ def maps(
 
 
 def probe(name: str = "words") -> LinearProbe:
-    """Linear classifiers that were learnt from one half of 1,880 photographs; `.words` names the rows.
+    """Linear classifiers for the features of `networks.pretrained()` at SIDE pixels; `.words` names the rows.
 
-    For the features of `networks.pretrained()` at SIDE pixels. Made by `python tests/benchmarks/table_words.py`.
+    "words": WORDS, learnt from one half of 1,880 photographs of COCO (`python tests/benchmarks/table_words.py`).
+    "text": writing, learnt from squares of one half of ICDAR 2015's photographs (`…/table_patterns.py`).
     """
     stored = load_file(Path(__file__).with_name("measured") / f"{name}.safetensors")
     found = LinearProbe()
     found.weight, found.bias, found.several = stored["weight"].float(), stored["bias"].float(), True
-    found.classes, found.words = torch.arange(len(found.weight)), list(WORDS)
+    found.classes, found.words = torch.arange(len(found.weight)), list(WORDS) if name == "words" else [name]
     return found
 
 

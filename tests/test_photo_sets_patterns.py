@@ -1,0 +1,109 @@
+"""Phrases, questions and distances of lesson 09, and what the lesson measured on photographs, as it is stored."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import skimage.data
+import torch
+from conftest import ROOT
+
+from cam_helpers import CamModel, networks
+from photo_sets import measured, patterns, words
+
+
+@pytest.mark.parametrize(
+    ("phrase", "captions", "held", "near"),
+    [
+        ("dog", ["Two DOGS.", "A cat."], True, False),
+        ("dog", ["A hot-dogger", "some cats"], False, True),
+        ("dog", ["A man."], False, False),
+        ("riding a wave", ["a man rides the big wave"], True, False),
+        ("riding a wave", ["waves at the shore"], False, True),
+        ("riding a wave", ["a man rides.", "Waves"], False, True),  # in two captions
+        ("flying a kite", ["kites high up in the air"], True, False),
+        ("using a phone", ["he looks at his cell phone"], True, False),
+        ("using a phone", ["a phone lies there"], False, True),
+    ],
+)
+def test_what_holds_a_phrase_and_what_comes_near(phrase, captions, held, near):
+    assert [found.tolist() for found in patterns.phrase_labels([captions], phrase)] == [[held], [near]]
+
+
+def test_a_photograph_is_asked_what_has_one_answer():
+    classes = [kind for kinds in patterns.QUESTIONS.values() for kind in kinds.split(", ")] + ["person"]
+    assert len(classes) == len(set(classes)) == 80  # all of COCO's
+    shown = [["cat", "person"], ["cat", "dog", "pizza"], ["person"], ["zebra", "bus"]]
+    labels = torch.tensor([[float(name in names) for name in classes] for names in shown])
+    rows = patterns.questions(SimpleNamespace(classes=classes, labels=labels)).tolist()
+    asked = {(i, list(patterns.QUESTIONS)[q], classes[a]) for i, q, a in rows}
+    assert asked == {
+        (0, "what animal?", "cat"),
+        (1, "what food?", "pizza"),  # two animals: no one answer
+        (3, "what animal?", "zebra"),
+        (3, "what vehicle?", "bus"),
+    }
+    assert len(rows) == len(asked)
+
+
+def test_boxes_of_some_kinds_are_stretched():
+    boxes = [torch.tensor([[0.0, 0, 20, 10], [10, 0, 40, 30], [1, 1, 2, 2]])]
+    photos = SimpleNamespace(sizes=[(30, 40)], objects=[torch.tensor([3, 5, 7])], boxes=boxes)
+    assert patterns.boxes_of(photos, 0, [3, 7], 120).tolist() == [[0, 0, 60, 40], [3, 4, 6, 8]]
+    assert patterns.boxes_of(photos, 0, [9], 120).shape == (0, 4)
+
+
+def test_distance_from_the_peak_to_the_nearest_true_pixel():
+    maps, masks = torch.zeros(3, 6, 8), torch.zeros(3, 6, 8, dtype=torch.bool)
+    maps[0, 1, 1] = maps[1, 5, 0] = maps[2, 0, 7] = 1
+    masks[:, 1:3, 1:4] = True
+    assert patterns.peak_distance(maps, masks).tolist() == pytest.approx([0, 10**0.5, 17**0.5])
+
+
+def test_stored_numbers_lie_in_their_intervals():
+    numbers = measured("patterns")
+    assert {"streets", "things", "size", "torch", "date"} <= set(numbers["about"])
+    intervals = [cell for row in numbers["writing"].values() for cell in row.values()] + list(
+        numbers["answers"].values()
+    )
+    for row in numbers["phrases"].values():
+        assert row["said of"] >= 40 and row["measured on"] >= 10
+        intervals += [row[name] for name in ("random", "near", "blob in the middle")]
+    assert len(numbers["phrases"]) >= 10 and set(numbers["phrases"]) <= set(patterns.PHRASES)
+    assert all(0 <= low <= value <= high <= 1 for value, low, high in intervals)
+
+
+def test_the_stored_classifier_knows_a_page_from_other_pictures():
+    cams, probe = CamModel(networks.pretrained()[0]), words.probe("text")
+    page = skimage.data.page()[:160, :160]
+    others = [skimage.data.coffee(), skimage.data.chelsea(), skimage.data.brick()]
+    photos = [
+        torch.from_numpy(p.copy()).expand(3, -1, -1) if p.ndim == 2 else torch.from_numpy(p.copy()).permute(2, 0, 1)
+        for p in (page, *others)
+    ]
+    decision = words.maps(probe, cams, photos, batch=1).mean((1, 2, 3)) + probe.bias
+    assert probe.words == ["text"] and probe.weight.shape == (1, 1280) and decision.argmax() == 0 and decision[0] > 0
+
+
+@pytest.mark.slow
+def test_the_photographs_give_these_numbers(tmp_path):
+    root = Path(os.environ.get("CAM_TEST_DATA") or "nowhere")
+    if not (root / "coco").is_dir() or not (root / "text").is_dir():
+        pytest.skip("CAM_TEST_DATA names no folder that holds coco and text")
+    environment = {name: value for name, value in os.environ.items() if name != "CAM_PRESET"}
+    command = [sys.executable, ROOT / "tests" / "benchmarks" / "table_patterns.py", tmp_path]
+    subprocess.run(command, check=True, env=environment)
+    again, stored = json.loads((tmp_path / "patterns.json").read_text(encoding="utf-8")), measured("patterns")
+    assert again["squares"]["measured on"] == stored["squares"]["measured on"]
+    for rival, row in stored["writing"].items():
+        for what, (_, low, high) in row.items():
+            assert low <= again["writing"][rival][what][0] <= high, (rival, what)
+    for phrase, row in stored["phrases"].items():
+        for negatives in ("random", "near"):
+            assert row[negatives][1] <= again["phrases"][phrase][negatives][0] <= row[negatives][2], phrase
+    for what, (_, low, high) in stored["answers"].items():
+        assert low <= again["answers"][what][0] <= high, what
