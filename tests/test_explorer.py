@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from matplotlib import colormaps
-from PIL import Image
+from PIL import Image, ImageColor
 from tiny_networks import Counted, blobs, tiny_network
 from torchvision import models
 from torchvision.transforms.v2 import functional as F
@@ -169,7 +169,7 @@ def test_the_true_box_is_drawn_for_its_own_class_only():
     for label, drawn in ((0, True), (1, False)):
         a, b = (pixels(render(Settings(label=label, style="map"), picture)) for picture in (known, unknown))
         assert (a != b).any() == drawn
-    assert (pixels(render(Settings(style="map"), known))[60, 60:100] == 255).all()
+    assert (pixels(render(Settings(style="map"), known))[60, 60:100] == ImageColor.getrgb(pictures.TRUE)).all()
 
 
 # -- sentences ----------------------------------------------------------------------------------------------------

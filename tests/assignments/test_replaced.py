@@ -10,9 +10,9 @@ import tiny_course as tiny
 from conftest import ROOT
 from nbformat.v4 import new_notebook
 
+from class_list.table import read_table
 from grader import course as courses
 from grader import isolation, runner
-from grader.runner import read_table
 
 pytestmark = [
     pytest.mark.slow,
