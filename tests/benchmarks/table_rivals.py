@@ -1,12 +1,13 @@
 """What lessons 05 to 07 say about photographs: maps, their rivals, and heads that learnt from boxes, on 260 of ILSVRC.
 
-    CAM_TEST_DATA=folder python tests/benchmarks/table_rivals.py data/photo_sets/measured/rivals.json
+    CAM_TEST_DATA=folder python tests/benchmarks/table_rivals.py data/photo_sets/measured/rivals.json [--quick]
 
 EfficientNet-Lite0 at 224 pixels, its weights as they are; "dilated": with twice the places; and MobileNetV2. Rows of
 maps: right boxes at the paper's 20 % of the maximum, and at a threshold chosen on the other half of the photos. Rows of
 heads: a small head on frozen features learns from the boxes of 20, 60 or all 130 photos of one half and is judged on
 the other half. Every row also holds how far it is ahead of the class activation map and of the fixed box, at both:
-parts of 1, with 95 % bootstrap intervals over photos. Some minutes on two cores.
+parts of 1, with 95 % bootstrap intervals over photos. Eight minutes on two cores; --quick leaves out occlusion, which
+takes most of them.
 """
 
 import datetime
@@ -66,7 +67,7 @@ def learn(features, boxes, steps=200):
     return head.eval()
 
 
-def measured(photos) -> dict:
+def measured(photos, quick: bool = False) -> dict:
     """-> row: score: [value, low, high], parts of 1."""
     network, weights = networks.pretrained()
     mobile, its_weights = networks.pretrained("mobilenet_v2")
@@ -82,6 +83,8 @@ def measured(photos) -> dict:
         "Gaussian": lambda x, y: scores.centred_gaussian(len(x), (height, width)),
         "fixed box": lambda x, y: scores.centred_box(len(x), (height, width)),
     }
+    if quick:
+        del maps["occlusion"]
     sweeps = {name: scores.BoxSweep(STEPS, normalize="max", keep=True) for name in maps}
     features = []
     for start in range(0, n, 20):
@@ -123,12 +126,13 @@ def measured(photos) -> dict:
     return rows
 
 
-def main(path: str) -> None:
+def main(*arguments: str) -> None:
+    (path,) = (argument for argument in arguments if argument != "--quick")
     folder = Path(os.environ.get("CAM_TEST_DATA") or "nowhere") / "imagenet_val260"
     if not (folder / "boxes.csv").is_file():
         print("No ILSVRC pictures: CAM_TEST_DATA names no folder that holds imagenet_val260.")
         return
-    rows = measured(photo_sets.open("ilsvrc_csv", folder, check=False))
+    rows = measured(photo_sets.open("ilsvrc_csv", folder, check=False), "--quick" in arguments)
     Path(path).write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
