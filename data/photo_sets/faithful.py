@@ -143,10 +143,7 @@ def deletion(images: Tensor, labels: Tensor, boxes, network: nn.Module, exact: n
 
 def _covered(boxes: Tensor) -> Tensor:
     """The share of each of 10×10 places inside the boxes, which are in pixels of the stretched photograph."""
-    mask = torch.zeros(1, words.SIDE, words.SIDE)
-    for x1, y1, x2, y2 in boxes.round().int().tolist():
-        mask[0, y1:y2, x1:x2] = 1
-    return F.adaptive_avg_pool2d(mask, 10)[0]
+    return F.adaptive_avg_pool2d(words.painted(boxes)[None].float(), 10)[0]
 
 
 def _features(model: CamModel, images) -> Tensor:

@@ -36,13 +36,6 @@ def heaviest(probe: LinearProbe, row: int, m: int = 3) -> LinearProbe:
     return only
 
 
-def boxes_of(photos, index: int, kind: str) -> Tensor:
-    """(M,4) boxes of a kind, in pixels of the photograph stretched to words.SIDE."""
-    height, width = photos.sizes[index]
-    mine = photos.objects[index] == photos.classes.index(kind)
-    return photos.boxes[index][mine] / torch.tensor([width, height, width, height]) * words.SIDE
-
-
 def of_words(photos, model: CamModel, features: Tensor, top: TopPictures, held: list[int]) -> dict:
     """word → what part of its lists holds the thing, and how often the map of its three heaviest units peaks on it.
 
@@ -69,8 +62,11 @@ def of_words(photos, model: CamModel, features: Tensor, top: TopPictures, held: 
             heat = F.interpolate(
                 words.maps(only, model, photos.images, shown), (words.SIDE, words.SIDE), mode="bilinear"
             )
-            boxes = [boxes_of(photos, i, kind) for i in shown]
-            hits, area = scores.pointing_game(heat[:, 0], boxes), torch.stack([_covered(box) for box in boxes])
+            boxes = [words.boxes_of(photos, i, kind) for i in shown]
+            hits, area = (
+                scores.pointing_game(heat[:, 0], boxes),
+                torch.stack([words.painted(box).float().mean() for box in boxes]),
+            )
             found[word] |= {"shown": len(shown), "peak": float(hits), "area": float(area.mean())}
     return found
 
@@ -90,11 +86,3 @@ def summary(photos, model: CamModel, features: Tensor) -> dict:
     at_random = torch.stack([torch.randperm(len(held), generator=draw)[:TOP] for _ in top.pictures])
     lists = {"named": named(photos, top.pictures, held), "named_at_random": len(named(photos, at_random, held))}
     return {"words": of_words(photos, model, features, top, held), "units": len(top.pictures)} | lists
-
-
-def _covered(boxes: Tensor) -> Tensor:
-    """The share of the picture that boxes cover together."""
-    covered = torch.zeros(words.SIDE, words.SIDE)
-    for x1, y1, x2, y2 in boxes.round().int().tolist():
-        covered[y1:y2, x1:x2] = 1
-    return covered.mean()

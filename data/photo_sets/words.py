@@ -78,19 +78,27 @@ def crossed(features: Tensor, labels: Tensor, learn: Tensor) -> LinearProbe:
     return one
 
 
+def boxes_of(photos, index: int, kind: str, side: int = SIDE) -> Tensor:
+    """The boxes of a kind of object in a photograph that is stretched to `side` pixels -> float32 (M,4)."""
+    height, width = photos.sizes[index]
+    mine = photos.objects[index] == photos.object_names.index(kind)
+    return photos.boxes[index][mine] / torch.tensor([width, height, width, height]) * side
+
+
+def painted(boxes: Tensor, side: int = SIDE) -> Tensor:
+    """The pixels that lie in a box: (M,4), in pixels -> bool (side,side)."""
+    found = torch.zeros(side, side, dtype=torch.bool)
+    for x1, y1, x2, y2 in boxes.round().int().tolist():
+        found[y1:y2, x1:x2] = True
+    return found
+
+
 def regions(photos, which, kind: str) -> Tensor:
     """The pixels of stretched photographs that lie in a box of this kind of object -> bool (n,SIDE,SIDE).
 
     photos: a data set with boxes and `.object_names`; which: the numbers of n photographs
     """
-    found = torch.zeros(len(which), SIDE, SIDE, dtype=torch.bool)
-    for pixels, i in zip(found, which, strict=True):
-        height, width = photos.sizes[i]
-        boxes = photos.boxes[i][photos.objects[i] == photos.object_names.index(kind)]
-        scaled = boxes / torch.tensor([width, height, width, height]) * SIDE
-        for x1, y1, x2, y2 in scaled.round().int().tolist():
-            pixels[y1:y2, x1:x2] = True
-    return found
+    return torch.stack([painted(boxes_of(photos, i, kind)) for i in which])
 
 
 def maps(
