@@ -16,11 +16,12 @@ matplotlib.use("Agg")
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST = ("test_every_submission_ends", "test_solutions_are_right", "[nodules]", "test_a_class_is_graded")
 
 
 def pytest_collection_modifyitems(items):
     """The longest first, so that no worker is left alone with it at the end."""
-    items.sort(key=lambda item: "takes_what_readers_take" not in item.nodeid)
+    items.sort(key=lambda item: not any(name in item.nodeid for name in LONGEST))
 
 
 @pytest.fixture(scope="session")

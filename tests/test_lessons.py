@@ -1,6 +1,5 @@
 """Lessons as their readers use them: with right answers, with moved sliders, on a folder that cannot be written to."""
 
-import re
 import shutil
 import warnings
 
@@ -12,7 +11,6 @@ from lessons import LESSONS, OTHERS, code_cells, name, read, run, solution, tagg
 import drawn_world
 
 lesson = pytest.mark.parametrize("path", LESSONS, ids=name)
-FULL = r"PRESET = os\.environ|# CLAIM \(full\)"  # what a lesson says that a smoke run leaves out
 
 MOVE_EVERYTHING = """
 moved = 0
@@ -69,8 +67,13 @@ def answered(path):
 @pytest.mark.slow
 @lesson
 def test_solutions_are_right_widgets_bear_their_ends_and_nothing_is_needed(path, nothing_there, monkeypatch):
-    """The most that is asked of a lesson, on the machine that has least: every check says right, and why."""
-    monkeypatch.setenv("CAM_PRESET", "smoke")
+    """The most that is asked of a lesson, on the machine that has least: every check says right, and why.
+
+    The lesson takes as many pictures as its readers' do, trains as long, and all its claims are asked for;
+    `make test` takes the preset `smoke`, and the photographs of other sets where they are.
+    """
+    monkeypatch.delenv("CAM_PRESET", raising=False)
+    monkeypatch.delenv("CAM_TEST_DATA", raising=False)
     train_anew()
     notebook = answered(path)
     tried.add_to(notebook, path)
@@ -93,18 +96,6 @@ def test_solutions_are_right_widgets_bear_their_ends_and_nothing_is_needed(path,
     assert len(said) == asks
     if path.stem.startswith("00"):
         assert any("set the environment variable CAM_CACHE" in text for text in texts(code_cells(done)))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", [p for p in LESSONS if re.search(FULL, p.read_text("utf-8"))], ids=name)
-def test_a_lesson_that_trains_or_claims_takes_what_readers_take(path, monkeypatch):
-    """Here the lesson trains as long as it says, and asks for all its claims; `make test` takes the preset `smoke`."""
-    monkeypatch.delenv("CAM_PRESET", raising=False)
-    train_anew()
-    done = run(answered(path))
-    feedback = [line for text in texts(tagged(done, "check")) for line in text.splitlines()]
-    assert all("✓ Right." in line for line in feedback), feedback
-    assert not errors(done)
 
 
 @lesson

@@ -11,6 +11,7 @@ import photo_sets
 from cam_helpers import CamModel, networks
 from cam_helpers.probes import LinearProbe, cached_features
 from cam_helpers.statistics import MEASURES
+from drawn_world.folders import cache_folder
 from photo_sets import named_units, scenes, words
 
 ABOUT = {"photos", "set", "size", "torch", "date"}
@@ -82,8 +83,8 @@ def test_units_that_are_named():
 
 
 @pytest.mark.slow
-def test_the_photographs_give_these_scenes(photos, tmp_path):
-    counted = scenes.count(photos, networks.pretrained()[0], os.environ.get("CAM_CACHE") or tmp_path)
+def test_the_photographs_give_these_scenes(photos):
+    counted = scenes.count(photos, networks.pretrained()[0], cache_folder())
     again, stored = scenes.summary(photos, *counted), photo_sets.measured("scenes")
     assert again["pictures"] == stored["pictures"]
     near(
@@ -97,9 +98,9 @@ def test_the_photographs_give_these_scenes(photos, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_photographs_give_these_units(photos, tmp_path):
+def test_the_photographs_give_these_units(photos):
     network = networks.pretrained()[0]
-    features = cached_features(network, photos, words.SIDE, os.environ.get("CAM_CACHE") or tmp_path)
+    features = cached_features(network, photos, words.SIDE, cache_folder())
     again, stored = (
         named_units.summary(photos, CamModel(networks.fast(network)), features),
         photo_sets.measured("units"),

@@ -12,6 +12,7 @@ from torchvision.transforms.v2.functional import resize
 import photo_sets
 from cam_helpers import CamModel, networks
 from cam_helpers.probes import LinearProbe
+from drawn_world.folders import cache_folder
 from photo_sets import measured, words
 
 
@@ -109,13 +110,13 @@ def test_what_is_stored_of_both_halves_lies_in_its_interval():
 
 
 @pytest.mark.slow
-def test_the_photographs_give_what_is_stored(tmp_path):
+def test_the_photographs_give_what_is_stored():
     data = Path(os.environ.get("CAM_TEST_DATA") or "nowhere") / "coco"
     if not data.is_dir():
         pytest.skip("CAM_TEST_DATA names no folder that holds coco")
     photos = photo_sets.open("coco", data, "val", check=False)
     asked = ["horse", "bat"]
-    again = words.both_halves(networks.pretrained()[0], photos, asked, os.environ.get("CAM_CACHE") or tmp_path)
+    again = words.both_halves(networks.pretrained()[0], photos, asked, cache_folder())
     for word in asked:
         stored = measured("words")["words"][word]["both_halves"]
         for name, (value, *_, n) in words.rates(again[word]).items():
