@@ -23,7 +23,7 @@ from photo_sets import faithful
 @pytest.fixture(scope="module")
 def lesson():
     """The functions and classes of both lessons, without what their cells run."""
-    space = {"torch": torch, "F": F, "VisionTransformer": VisionTransformer}
+    space = {"torch": torch, "F": F}
     for path in [path for path in LESSONS if path.stem[:2] in ("12", "13")]:
         found = [node for cell in code_cells(read(path)) for node in ast.parse(cell.source).body]
         found = [node for node in found if isinstance(node, ast.FunctionDef | ast.ClassDef)]
@@ -43,7 +43,7 @@ def features_head_and_score(name, count=6):
 
 def test_grad_cam_by_hand_is_the_map_over_the_number_of_places_and_adds_up_to_the_score(lesson):
     f, head, labels, added = features_head_and_score("objects-gap")
-    maps, _ = lesson["grad_cam"](head, f, labels)
+    maps = lesson["grad_cam"](head, f, labels)
     weight = head[-1].weight.detach()
     expected = class_activation_maps(f, weight)[torch.arange(len(f)), labels] / f[0, 0].numel()
     torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
@@ -52,7 +52,7 @@ def test_grad_cam_by_hand_is_the_map_over_the_number_of_places_and_adds_up_to_th
 
 def test_on_a_dense_network_grad_cam_does_not_add_up(lesson):
     f, head, labels, added = features_head_and_score("objects-dense")
-    maps, _ = lesson["grad_cam"](head, f, labels)
+    maps = lesson["grad_cam"](head, f, labels)
     assert ((maps.sum((1, 2)) - added).abs().mean() / added.abs().mean()) > 0.1
 
 
@@ -75,20 +75,23 @@ def test_a_layer_norm_after_pooling_has_an_exact_map_for_each_picture_alone(less
             assert not torch.allclose(lesson["folded"](linear.weight, norm.weight, sigma * 2), weight)
 
 
-def test_averaged_tokens_have_an_exact_map_and_one_extra_token_has_none(lesson):
+def test_the_lessons_tokens_lie_where_their_patches_do(lesson):
     torch.manual_seed(0)
-    sizes = {"image_size": 32, "patch_size": 8, "num_layers": 2, "num_heads": 2, "hidden_dim": 16, "mlp_dim": 32}
-    vit = lesson["TokenAverage"](**sizes, num_classes=5).eval()
-    nn.init.normal_(vit.heads.head.weight)
-    images = torch.rand(3, 3, 32, 32)
+    layer = nn.TransformerEncoderLayer(16, nhead=2, dim_feedforward=32, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 2).eval()
+    lesson |= {"patches": nn.Conv2d(3, 16, 8, stride=8), "encoder": encoder}
+    images = torch.rand(3, 3, 128, 128)
     with torch.no_grad():
-        maps = class_activation_maps(vit.tokens(images), vit.heads.head.weight)
-        torch.testing.assert_close(maps.mean((2, 3)) + vit.heads.head.bias, vit(images), rtol=1e-4, atol=1e-5)
-        place = vit.tokens(images)[:, :, 1, 2]  # rows and columns are not exchanged
-        torch.testing.assert_close(place, vit.encoder(torch.cat([vit.class_token.expand(3, -1, -1),
-                                   vit._process_input(images)], 1))[:, 1 + 1 * 4 + 2])  # fmt: skip
+        tokens, patches = lesson["tokens"](images), lesson["patches"](images)
+        assert tokens.shape == (3, 16, 16, 16)
+        one = encoder(patches.flatten(2).transpose(1, 2))[:, 16 * 5 + 2]  # rows and columns are not exchanged
+        torch.testing.assert_close(tokens[:, :, 5, 2], one)
+
+
+def test_a_transformer_that_reads_one_extra_token_has_no_map():
+    sizes = {"image_size": 32, "patch_size": 8, "num_layers": 2, "num_heads": 2, "hidden_dim": 16, "mlp_dim": 32}
     with pytest.raises(NotCamCompatible):
-        CamModel(VisionTransformer(**sizes, num_classes=5).eval())(images)
+        CamModel(VisionTransformer(**sizes, num_classes=5).eval())(torch.rand(3, 3, 32, 32))
 
 
 def test_the_maps_of_a_ridge_add_up_to_its_answers():

@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from runpy import run_path
 from types import SimpleNamespace
 
 import pytest
 import skimage.data
 import torch
+from conftest import ROOT
 from torchvision.transforms.v2.functional import resize
 
 import photo_sets
@@ -107,6 +109,27 @@ def test_what_is_stored_of_both_halves_lies_in_its_interval():
     for row in held.values():
         assert row["512 px, gain"][0] == pytest.approx(row["512 px"][0] - row["peak"][0], abs=2e-4)
         assert row["peak"][0] <= row["within_16"][0] and row["area"][0] <= row["area_within_16"][0]
+
+
+def test_what_is_stored_of_drawings_lies_in_its_interval():
+    found = measured("drawn")
+    for value, low, high, n in (row for tasks in found["features"].values() for row in tasks.values()):
+        assert 0 <= low <= value <= high <= 1 and 0 < n <= found["about"]["look"]
+    for row in (row for row in found["zoom"].values() if "true box" in row):
+        for way in ("map's box", "true box"):
+            gain, low, high = row[f"{way}, gain"]
+            assert low <= gain <= high and gain == pytest.approx(row[way][0] - row["whole picture"][0], abs=2e-4)
+
+
+def test_a_crop_is_a_square_around_its_box_a_tenth_wider():
+    crop = run_path(str(ROOT / "tests" / "benchmarks" / "table_drawn.py"))["crop"]
+    image = torch.arange(128, dtype=torch.uint8).expand(1, 3, 128, 128)  # each pixel says how far right it is
+    inside, corner, nothing = (
+        crop(image, [torch.tensor(box).reshape(-1, 4)])[0, 0] for box in ([[50.0, 60, 70, 100]], [[0.0, 0, 20, 10]], [])
+    )
+    assert inside.min() == 38 and inside.max() == 81  # 44 pixels around 60
+    assert corner.min() == 0 and corner.max() == 21  # it stays in the picture
+    assert (nothing == image[0, 0]).all()
 
 
 @pytest.mark.slow

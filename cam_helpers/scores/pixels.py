@@ -57,7 +57,8 @@ def pointing_game(maps: Tensor, gt_boxes: Sequence[Tensor] | Tensor, beside: int
     """
     check_finite(maps)
     if isinstance(gt_boxes, Tensor):
-        near = F.max_pool2d(gt_boxes[:, None].float(), 2 * beside + 1, 1, beside)[:, 0]
+        rows = F.max_pool2d(gt_boxes[:, None].float(), (2 * beside + 1, 1), 1, (beside, 0))
+        near = F.max_pool2d(rows, (1, 2 * beside + 1), 1, (0, beside))[:, 0]
         hits = near.flatten(1).gather(1, maps.flatten(1).argmax(1, keepdim=True))[:, 0] > 0
         return proportion(hits & (maps.amin((1, 2)) < maps.amax((1, 2))))
     hits = []

@@ -204,12 +204,13 @@ def _peaks(heat: Tensor, blind: Tensor, true: Tensor, person: Tensor) -> dict[st
     """Maps and regions (n,SIDE,SIDE) -> one number a photograph, see `both_halves`."""
     peak, on_person = (scores.pointing_game(heat, region).hits.double() for region in (true, person))
     seen, middle = person.any((1, 2)), SIDE // 2
+    near = max_pool2d(max_pool2d(true[:, None].float(), (33, 1), 1, (16, 0)), (1, 33), 1, (0, 16))[:, 0]
     return {
         "peak": peak,
         "shuffled": scores.pointing_game(blind, true).hits.double(),
         "within_16": scores.pointing_game(heat, true, beside=16).hits.double(),
         "area": true.double().mean((1, 2)),
-        "area_within_16": max_pool2d(true[:, None].float(), 33, 1, 16)[:, 0].double().mean((1, 2)),
+        "area_within_16": near.double().mean((1, 2)),
         "centre": true[:, middle, middle].double(),
         "peak_with_person": peak[seen],
         "blind_in_person": (true & person)[seen].sum((1, 2)) / person[seen].sum((1, 2)),
