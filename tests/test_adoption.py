@@ -247,12 +247,26 @@ def test_badges_lead_to_the_repository_once_it_is_named(tmp_path):
     for repo in ("someone/first", "some-one/cam.course", "some-one/cam.course"):
         badges.write(repo, root=tmp_path)
         readme = (tmp_path / "README.md").read_text(encoding="utf-8")
-        assert f"](https://mybinder.org/v2/gh/{repo}/main?urlpath=lab/tree/notebooks/00_start_here.ipynb)" in readme
-        assert f"](https://colab.research.google.com/github/{repo}/blob/main/notebooks/00_start_here.ipynb)" in readme
+        assert f"](https://mybinder.org/v2/gh/{repo}/students?urlpath=lab/tree/notebooks/00_start_here.ipynb)" in readme
+        assert f"](https://colab.research.google.com/github/{repo}/blob/students/colab/00_start_here.ipynb)" in readme
         running = (tmp_path / "notebooks" / "RUNNING.md").read_text(encoding="utf-8")
-        assert f"https://github.com/{repo}.git" in running and "github.com/OWNER" not in running
-        assert running.count(f"github.com/{repo}") == 3
+        assert "OWNER" not in running and running.count(f"https://github.com/{repo}") == 3
+        assert f"github/{repo}/blob/students/colab/00_start_here.ipynb" in running
         assert f"lab/tree/{repo.split('/')[1]}/notebooks" in running
         assert yaml_of(tmp_path / "CITATION.cff")["repository-code"] == f"https://github.com/{repo}"
+        assert [line.partition(": ")[2] for line in badges.still_open(tmp_path)] == [
+            "HUB, the address of your JupyterHub"
+        ]
     with pytest.raises(ValueError, match="owner/name"):
         badges.write("nobody", root=tmp_path)
+
+
+def test_what_no_address_was_given_for_is_named(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "README.md").write_text("[![Open in Colab](a.svg)](b.md)\n[![Open in Binder](a.svg)](https://x.org)\n")
+    (tmp_path / "notebooks" / "a.md").write_text("GITHUB/REPO\nhttps://HUB/hub?repo=https://github.com/OWNER/REPO\n")
+    assert badges.still_open(tmp_path) == [
+        "notebooks/a.md, line 2: OWNER, the repository's public address",
+        "notebooks/a.md, line 2: HUB, the address of your JupyterHub",
+        "README.md: the badge 'Open in Colab' leads to no address yet",
+    ]
