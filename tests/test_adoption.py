@@ -225,13 +225,16 @@ def test_a_release_needs_a_date(monkeypatch):
     assert "where the date" in release.problem(f"v{version}")
 
 
-def test_the_zip_of_lessons_holds_what_a_reader_needs(tmp_path):
-    if subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True).returncode:
-        pytest.skip("not a git checkout")
-    names = {name.split("/", 1)[1] for name in zipfile.ZipFile(release.lessons("1.2.3", tmp_path)).namelist()}
-    assert {"Makefile", "notebooks/00_start_here.ipynb", "cam_helpers/maps.py"} <= names
+@pytest.mark.slow
+def test_the_zip_of_a_release_holds_what_a_reader_needs_and_no_answer_to_an_assignment(tmp_path):
+    with zipfile.ZipFile(release.lessons("1.2.3", tmp_path)) as archive:
+        names = {name.removeprefix("cam-course-1.2.3/") for name in archive.namelist()}
+        start = archive.read("cam-course-1.2.3/notebooks/00_start_here.ipynb")
+    assert start == (ROOT / "notebooks" / "00_start_here.ipynb").read_bytes()  # with its solutions
+    assert {"Makefile", "cam_helpers/maps.py", "assignments/nodules/nodules.ipynb"} <= names
     assert "data/drawn_world/checkpoints/objects-gap.safetensors" in names
-    assert not any(name.startswith("tests/") for name in names)
+    assert not any(name.startswith(("tests/", "notebooks/assignments/")) for name in names)
+    assert [path.name for path in tmp_path.iterdir()] == ["cam-course-1.2.3.zip"]
 
 
 def test_the_citation_names_the_paper():

@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         solutions = every if given.solutions == ["all"] else set(given.solutions)
         files = contents(for_students(ASSIGNMENTS), solutions, given.branch or BRANCH)
         write(files, given.out)
-        pack(files, given.out.with_suffix(".zip"))
+        pack(files, given.out.parent / f"{given.out.name}.zip")
         print(f"{given.out}: {len(files)} files, {sum(map(len, files.values())) / 1e6:.1f} MB; the same as a .zip")
         print(f"solutions of lessons: {', '.join(sorted(solutions)) or 'none'}")
         if given.branch:

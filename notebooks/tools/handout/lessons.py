@@ -17,7 +17,8 @@ except ImportError:
     pass  # not on Colab: the course is installed already
 else:
     %pip install -q --no-deps "{package}"
-    %pip install -q {others}"""
+    %pip install -q {others}
+    print("Installed. Where lesson 00 lists jupyterlab and ipykernel as missing or old: Colab has its own, leave them.")"""
 
 
 def without_solutions(content: bytes) -> bytes:
