@@ -18,7 +18,7 @@ except ImportError:
 else:
     %pip install -q --no-deps "{package}"
     %pip install -q {others}
-    print("Installed. Where lesson 00 lists jupyterlab and ipykernel as missing or old: Colab has its own, leave them.")"""
+    print("Installed. Lesson 00 may list jupyterlab and ipykernel as missing or old: leave them, Colab has its own.")"""
 
 
 def without_solutions(content: bytes) -> bytes:
