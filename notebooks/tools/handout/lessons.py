@@ -18,6 +18,8 @@ except ImportError:
 else:
     %pip install -q --no-deps "{package}"
     %pip install -q {others}
+    import cam_helpers  # stops here where that failed
+
     print("Installed. Lesson 00 may list jupyterlab and ipykernel as missing or old: leave them, Colab has its own.")"""
 
 
