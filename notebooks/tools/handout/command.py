@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"solutions of lessons: {', '.join(sorted(solutions)) or 'none'}")
         if given.branch:
             new = commit(files, given.branch, ROOT)
-            print(f"branch {given.branch}: {'a new commit' if new else 'nothing new'}; push it where students pull")
+            print(f"branch {given.branch}: {'a new commit, to push where students pull' if new else 'nothing new'}")
     except PackageNotFoundError as error:
         parser.exit(1, f"{error.name} is missing: pip install -e '.[grade]'\n")
     except (OSError, RuntimeError, ValueError) as error:
