@@ -57,7 +57,7 @@ def repository(citation: Path = ROOT / "CITATION.cff") -> str:
 def readme(assignments: str, solutions: set[str]) -> str:
     """The course's first page: the table of lessons from the README, and what for_students.md says of assignments."""
     rows = re.search(r"^\| \| lesson \|.*?\n\n", (ROOT / "README.md").read_text("utf-8"), flags=re.M | re.S)[0]
-    _, _, answering = assignments.partition("## Answer")
+    answering = "".join(assignments.partition("## Answer")[1:])
     words = "Your lecturer has the solutions."
     if solutions:
         where = "all lessons" if len(solutions) == len(LESSONS) else f"lesson {', '.join(sorted(solutions))}"
