@@ -1,15 +1,20 @@
 """What students get, alone: its wheel carries the packages with their data, its lessons and assignments run."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
+from importlib import metadata
 
 import pytest
 from conftest import ROOT
 from handout.command import write
+from lessons import LESSONS, code_cells, read
+from packaging.requirements import Requirement
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +62,28 @@ def test_the_packages_come_from_the_wheel_with_their_data(installed):
     assert all(name.startswith(str(folder.parent / "venv")) for name in files.split())
     assert numbers == "10 20 260"
     assert cache.startswith(str(folder.parent / "home"))
+
+
+def test_lessons_import_only_what_the_wheel_brings():
+    """Its own packages, and those that pyproject.toml lists; not what these need in turn."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needs = {Requirement(line).name.lower().replace("_", "-") for line in project["project"]["dependencies"]}
+    brought = {"cam_helpers", "drawn_world", "photo_sets", "cam_explorer"} & set(
+        project["tool"]["setuptools"]["packages"]
+    )
+    homes = metadata.packages_distributions()
+    for path in LESSONS:
+        code = "\n".join(re.sub(r"^[%!].*", "", cell.source, flags=re.M) for cell in code_cells(read(path)))
+        names = {name.split(".")[0] for name in imported(ast.parse(code))} - brought - set(sys.stdlib_module_names)
+        missing = {
+            name for name in names if not needs & {home.lower().replace("_", "-") for home in homes.get(name, ())}
+        }
+        assert missing <= {"IPython"}, f"{path.name}: {missing}"  # ipykernel cannot be without it
+
+
+def imported(tree) -> set[str]:
+    names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    return names | {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
 
 
 @pytest.mark.slow
