@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 LAB_FLAGS := "--ServerApp.tornado_settings={'websocket_max_message_size': 500_000_000}"
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all notebooks checkpoints release grade site slides lint bench clean
+.PHONY: help lab test test-all notebooks checkpoints course release grade site slides lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | \
@@ -37,6 +37,9 @@ notebooks: $(VENV)/.test  ## run the lessons again, in place, from top to bottom
 
 checkpoints: $(VENV)/.test  ## train what data/drawn_world/checkpoints/recipes.yaml lists; goes on where it was broken off
 	$(BIN)/python notebooks/tools/train_checkpoints.py
+
+course: $(VENV)/.grade  ## what students get: dist/course, dist/course.zip (SOLUTIONS="00 01" or all, BRANCH=students)
+	$(BIN)/python notebooks/tools/handout $(if $(SOLUTIONS),--solutions $(SOLUTIONS)) $(if $(BRANCH),--branch $(BRANCH)) $(ARGS)
 
 release: $(VENV)/.grade  ## dist/assignments.zip for students: no solutions, no hidden tests
 	$(BIN)/python notebooks/assignments/grader release $(ARGS)
@@ -65,7 +68,7 @@ clean:  ## remove the environment and everything drawn or computed
 lesson: $(VENV)/.lab  ## start a lesson from the template (NAME=14_my_topic)
 	$(BIN)/python notebooks/tools/new_lesson.py "$(NAME)"
 
-badges:  ## write the repository's public address into the README and what goes with it (REPO=owner/name)
+badges:  ## write the repository's public address where readers need it, say what stays open (REPO=owner/name)
 	$(PYTHON) .github/badges.py "$(REPO)" $(BRANCH)
 
 # -- set-up: each stamp is younger than pyproject.toml when its packages are installed ---------------------------

@@ -1,19 +1,16 @@
-"""Make what a release holds, in dist/release: wheel and sdist, a zip of the lessons with all they need, the notes.
+"""Make what a release holds, in dist/release: wheel and sdist, a zip of what readers get, the notes.
 
 python .github/release.py v0.1.0        stops when the tag, pyproject.toml, CITATION.cff and CHANGELOG.md disagree
 """
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LESSONS = [
-    *("README.md", "Makefile", "pyproject.toml", "environment.yml", "LICENSE", "LICENSE-lessons", "CITATION.cff"),
-    *("cam_helpers", "data", "notebooks"),
-]
 VERSION = re.compile(r"^## \[(\d+\.\d+\.\d+)\] - (\S+)$", flags=re.M)
 
 
@@ -47,11 +44,12 @@ def notes() -> str:
 
 
 def lessons(version: str, folder: Path) -> Path:
-    """Zip what a reader needs, as it is committed -> the path."""
-    name = f"cam-course-{version}"
-    path = folder / f"{name}.zip"
-    subprocess.run(["git", "archive", f"--prefix={name}/", "-o", path, "HEAD", *LESSONS], cwd=ROOT, check=True)
-    return path
+    """Zip what readers get, with the solutions of the lessons and without those of the assignments -> the path."""
+    out = folder / f"cam-course-{version}"
+    handout = ROOT / "notebooks" / "tools" / "handout"
+    subprocess.run([sys.executable, handout, "--solutions", "all", "--out", out], check=True)
+    shutil.rmtree(out)
+    return folder / f"{out.name}.zip"
 
 
 if __name__ == "__main__":

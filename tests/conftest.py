@@ -91,6 +91,23 @@ def built(tmp_path_factory):
     return functools.cache(lambda what: build(what, folder / what))
 
 
+@pytest.fixture(scope="session")
+def given_out() -> dict[str, bytes]:
+    """Name -> content of the students' archive."""
+    from grader.course import ASSIGNMENTS
+    from grader.release import for_students
+
+    return for_students(ASSIGNMENTS)
+
+
+@pytest.fixture(scope="session")
+def course(given_out) -> dict[str, bytes]:
+    """Name -> content of what `make course` gives out, with the solutions of lesson 01."""
+    from handout.contents import contents
+
+    return contents(given_out, {"01"}, "students")
+
+
 @pytest.fixture(scope="module")  # Playwright's event loop would be in the way of tests that run notebooks
 def browser():
     from browsing import CHROMIUM

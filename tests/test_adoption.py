@@ -225,13 +225,16 @@ def test_a_release_needs_a_date(monkeypatch):
     assert "where the date" in release.problem(f"v{version}")
 
 
-def test_the_zip_of_lessons_holds_what_a_reader_needs(tmp_path):
-    if subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True).returncode:
-        pytest.skip("not a git checkout")
-    names = {name.split("/", 1)[1] for name in zipfile.ZipFile(release.lessons("1.2.3", tmp_path)).namelist()}
-    assert {"Makefile", "notebooks/00_start_here.ipynb", "cam_helpers/maps.py"} <= names
+@pytest.mark.slow
+def test_the_zip_of_a_release_holds_what_a_reader_needs_and_no_answer_to_an_assignment(tmp_path):
+    with zipfile.ZipFile(release.lessons("1.2.3", tmp_path)) as archive:
+        names = {name.removeprefix("cam-course-1.2.3/") for name in archive.namelist()}
+        start = archive.read("cam-course-1.2.3/notebooks/00_start_here.ipynb")
+    assert start == (ROOT / "notebooks" / "00_start_here.ipynb").read_bytes()  # with its solutions
+    assert {"Makefile", "cam_helpers/maps.py", "assignments/nodules/nodules.ipynb"} <= names
     assert "data/drawn_world/checkpoints/objects-gap.safetensors" in names
-    assert not any(name.startswith("tests/") for name in names)
+    assert not any(name.startswith(("tests/", "notebooks/assignments/")) for name in names)
+    assert [path.name for path in tmp_path.iterdir()] == ["cam-course-1.2.3.zip"]
 
 
 def test_the_citation_names_the_paper():
@@ -247,12 +250,26 @@ def test_badges_lead_to_the_repository_once_it_is_named(tmp_path):
     for repo in ("someone/first", "some-one/cam.course", "some-one/cam.course"):
         badges.write(repo, root=tmp_path)
         readme = (tmp_path / "README.md").read_text(encoding="utf-8")
-        assert f"](https://mybinder.org/v2/gh/{repo}/main?urlpath=lab/tree/notebooks/00_start_here.ipynb)" in readme
-        assert f"](https://colab.research.google.com/github/{repo}/blob/main/notebooks/00_start_here.ipynb)" in readme
+        assert f"](https://mybinder.org/v2/gh/{repo}/students?urlpath=lab/tree/notebooks/00_start_here.ipynb)" in readme
+        assert f"](https://colab.research.google.com/github/{repo}/blob/students/colab/00_start_here.ipynb)" in readme
         running = (tmp_path / "notebooks" / "RUNNING.md").read_text(encoding="utf-8")
-        assert f"https://github.com/{repo}.git" in running and "github.com/OWNER" not in running
-        assert running.count(f"github.com/{repo}") == 3
+        assert "OWNER" not in running and running.count(f"https://github.com/{repo}") == 3
+        assert f"github/{repo}/blob/students/colab/00_start_here.ipynb" in running
         assert f"lab/tree/{repo.split('/')[1]}/notebooks" in running
         assert yaml_of(tmp_path / "CITATION.cff")["repository-code"] == f"https://github.com/{repo}"
+        assert [line.partition(": ")[2] for line in badges.still_open(tmp_path)] == [
+            "HUB, the address of your JupyterHub"
+        ]
     with pytest.raises(ValueError, match="owner/name"):
         badges.write("nobody", root=tmp_path)
+
+
+def test_what_no_address_was_given_for_is_named(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "README.md").write_text("[![Open in Colab](a.svg)](b.md)\n[![Open in Binder](a.svg)](https://x.org)\n")
+    (tmp_path / "notebooks" / "a.md").write_text("GITHUB/REPO\nhttps://HUB/hub?repo=https://github.com/OWNER/REPO\n")
+    assert badges.still_open(tmp_path) == [
+        "notebooks/a.md, line 2: OWNER, the repository's public address",
+        "notebooks/a.md, line 2: HUB, the address of your JupyterHub",
+        "README.md: the badge 'Open in Colab' leads to no address yet",
+    ]

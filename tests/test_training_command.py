@@ -12,6 +12,7 @@ from conftest import ROOT
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import drawn_world
+from cam_helpers import networks
 from cam_helpers.networks import load_checkpoint
 from cam_helpers.training import evaluate
 from cam_helpers.training.__main__ import main, parser, recipe_of
@@ -113,3 +114,11 @@ def test_a_clone_that_is_not_installed_trains_too(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr("cam_helpers.training.__main__.distributions", lambda: there)
     result = json.loads(call(capsys, *SMALL, "--epochs", 1, "--out", tmp_path)[-1])
     assert set(load_checkpoint(result["checkpoint"])[1]["versions"]) == {"torch", "torchvision", "accelerate"}
+
+
+def test_the_list_names_what_there_is_to_choose_from(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--list"])
+    words = set(capsys.readouterr().out.replace(",", " ").replace(";", " ").split())
+    assert ended.value.code == 0
+    assert {*drawn_world.TASKS, *networks.NAMES, "smoke", "quick", "course", "--task:", "--network:"} <= words

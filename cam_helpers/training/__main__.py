@@ -12,7 +12,7 @@ import torch
 
 from ..devices import processes
 from ..files import picture_package
-from ..networks import gap_network, save_checkpoint, stored_weights
+from ..networks import NAMES, gap_network, save_checkpoint, stored_weights
 from .loop import evaluate, fit
 from .recipe import PRESETS, Recipe
 from .state import StateFiles
@@ -72,8 +72,7 @@ def _split(recipe: Recipe, split: str):
 
 
 def recipe_of(given: argparse.Namespace) -> Recipe:
-    names = {field.name for field in fields(Recipe)}
-    return PRESETS[given.preset].but(**{k: v for k, v in vars(given).items() if k in names})
+    return PRESETS[given.preset].but(**{f.name: getattr(given, f.name) for f in fields(Recipe) if f.name in given})
 
 
 def parser() -> argparse.ArgumentParser:
@@ -81,6 +80,9 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m cam_helpers.training", description=__doc__)
     parser.add_argument("--preset", choices=list(PRESETS), default="quick")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for state, log and checkpoint")
+    choices = {"preset": PRESETS, "task": picture_package("drawn_world").TASKS, "network": NAMES}
+    listed = "; ".join(f"--{name}: {', '.join(group)}" for name, group in choices.items())
+    parser.add_argument("--list", action="version", version=listed, help="show what there is to choose from")
     parser.add_argument("--checkpoint", type=Path, help="where to write the checkpoint, if not in --out")
     for field in fields(Recipe):
         how = {"type": int if field.default is None else type(field.default)}

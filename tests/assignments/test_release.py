@@ -3,100 +3,43 @@
 from __future__ import annotations
 
 import io
-import itertools
-import json
-import os
 import re
-import shutil
 import subprocess
 import sys
+import time
 import zipfile
+from datetime import datetime
 
-import answers
 import nbformat
 import pytest
 import tiny_course as tiny
 from conftest import ROOT
+from leaks import everything, leaks, secrets
 from nbformat.v4 import new_notebook
 
 from grader import course as courses
-from grader.release import release
+from grader.release import date, pack, release
 
 pytestmark = pytest.mark.slow
 COURSE = ROOT / "notebooks" / "assignments"
-SECRET = re.compile(r"BEGIN (?:SOLUTION|HIDDEN TESTS)[^\n]*\n(.*?)\n[^\n]*END (?:SOLUTION|HIDDEN TESTS)", flags=re.S)
-LEAST, LONG = 12, 30  # characters: `return x` is nobody's secret; a long line is found inside others too
-
-
-def secrets(course) -> tuple[list[list[str]], str]:
-    """The lines of each solution, block of hidden tests and answer; and the text of all that students may see."""
-    found, seen = [], []
-    for name in courses.assignments(course):
-        cells = courses.source(course, name).cells
-        parts = [part for cell in cells for part in SECRET.findall(cell.source)]
-        assert parts, f"{name}: no markers were found"
-        wrong, right = answers.read(course / "source" / name / "answers.yaml")
-        parts += [answer.code for exercise in wrong.values() for answer in exercise.values()]
-        parts += [code for exercise in right.values() for code in exercise.values()]
-        found += [[line.strip() for line in part.splitlines()] for part in parts]
-        seen += [SECRET.sub("", cell.source) for cell in cells]
-    return found, "\n".join(seen)
-
-
-def everything(content: bytes) -> dict[str, str]:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        assert archive.testzip() is None
-        return {name: archive.read(name).decode("utf-8", errors="replace") for name in archive.namelist()}
-
-
-def strings(value) -> list[str]:
-    """Every string in a notebook's JSON, wherever it stands."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return ["".join(value)]
-    inside = value if isinstance(value, list) else [*value, *value.values()] if isinstance(value, dict) else []
-    return [text for part in inside for text in strings(part)]
-
-
-def leaks(content: bytes, hidden: list[list[str]], seen: str) -> dict[str, list[str]]:
-    """File -> lines of `hidden` in it that students do not see anyway.
-
-    In the public code of the packages single lines like `optimizer.step()` coincide; two in a row do not.
-    """
-    files, found = everything(content), {}
-    shown = {line.strip() for line in seen.splitlines()}
-    alone = {line for part in hidden for line in part if len(line) >= LEAST} - shown
-    alone -= {line for line in alone if len(line) >= LONG and line in seen}
-    pairs = {pair for part in hidden for pair in itertools.pairwise(part) if set(pair) <= alone}
-    for name, text in files.items():
-        plain = "\n".join(strings(json.loads(text))) if name.endswith(".ipynb") else text
-        lines = [line.strip() for line in plain.splitlines()]
-        if name.endswith(".py"):
-            hits = [" / ".join(pair) for pair in itertools.pairwise(lines) if pair in pairs]
-        else:
-            hits = [line for line in alone if line in lines or (len(line) >= LONG and line in plain)]
-        if hits:
-            found[name] = hits
-    return found
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory) -> bytes:
+def archive(given_out, tmp_path_factory) -> bytes:
     out = tmp_path_factory.mktemp("release") / "assignments.zip"
-    release(COURSE, out)
+    pack(given_out, out)
     return out.read_bytes()
 
 
 def test_the_archive_holds_no_line_of_a_solution_hidden_test_or_answer(archive):
-    assert leaks(archive, *secrets(COURSE)) == {}
+    assert leaks(everything(archive), *secrets(COURSE)) == {}
 
 
 def test_the_search_finds_what_is_there(tmp_path):
     course = tiny.make(tmp_path / "course")
     release(course, tmp_path / "numbers.zip")
     content = (tmp_path / "numbers.zip").read_bytes()
-    assert leaks(content, *secrets(course)) == {}
+    assert leaks(everything(content), *secrets(course)) == {}
     assert ["return sorted(values)[-1]"] in secrets(course)[0]
     notebook = new_notebook(metadata={"old": [{"outputs": "1\n    return sorted(values)[-1]\n"}]})
     secret = next(line for part in secrets(course)[0] for line in part if line.startswith("secret ="))
@@ -105,7 +48,7 @@ def test_the_search_finds_what_is_there(tmp_path):
         whole.writestr("numbers/other.ipynb", nbformat.writes(notebook))
         whole.writestr("numbers/notes.pyc", b"\x00\x01" + secret.encode() + b"\x00")
         whole.write(course / "source" / tiny.NAME / "answers.yaml", "numbers/answers.yaml")
-    found = leaks(added.getvalue(), *secrets(course))
+    found = leaks(everything(added.getvalue()), *secrets(course))
     assert sorted(found.pop("numbers/answers.yaml")) == ["return sum(x for _ in range(2))", "return x ** len([x, x])"]
     assert found == {"numbers/other.ipynb": ["return sorted(values)[-1]"], "numbers/notes.pyc": [secret]}
 
@@ -123,7 +66,7 @@ def test_nbgrader_itself_gives_out_no_answers(tmp_path):
 
 
 def test_what_is_released(archive):
-    files = everything(archive)
+    files = {name: content.decode(errors="replace") for name, content in everything(archive).items()}
     names = {name.partition("/")[2] for name in files}
     assert {"README.md", "LICENSE", "pyproject.toml", "environment.yml", "cam_helpers/maps.py"} <= names
     assert {f"data/drawn_world/{name}" for name in ("tasks.py", "recipes/objects.yaml", "sprites/apple-1.svg")} <= names
@@ -157,29 +100,27 @@ def test_a_seed_of_this_year_is_a_number_in_the_archive(tmp_path, monkeypatch):
         monkeypatch.setenv("CAM_ASSIGNMENT_SEED", seed)
         release(course, tmp_path / "numbers.zip")
         text = everything((tmp_path / "numbers.zip").read_bytes())["numbers/assignments/numbers/numbers.ipynb"]
-        shown += re.findall(r"SEED = (\d+)", text)
+        shown += re.findall(r"SEED = (\d+)", text.decode())
     assert shown == ["46", "2027"]
     first = (tmp_path / "numbers.zip").read_bytes()
     release(course, tmp_path / "numbers.zip")
     assert (tmp_path / "numbers.zip").read_bytes() == first
 
 
-def test_what_is_released_installs_and_finds_its_data(archive, tmp_path):
-    """Built as `pip install` builds it, without its dependencies, which are here already."""
-    with zipfile.ZipFile(io.BytesIO(archive)) as whole:
-        whole.extractall(tmp_path)
-    folder = tmp_path / "assignments"
-    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "-q", str(folder)]
-    pip += ["--no-deps", "--no-build-isolation", "--target", str(tmp_path / "to")]
-    built = subprocess.run(pip, capture_output=True, text=True)
-    if "setuptools" in built.stderr and built.returncode:
-        pytest.skip("setuptools is not installed: nothing to build with")
-    assert built.returncode == 0, built.stderr
-    shutil.rmtree(folder / "build", ignore_errors=True)
-    code = "import drawn_world; print(len(drawn_world.TASKS), len(drawn_world.load('objects', 'val', n=2)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=clean())
-    assert done.returncode == 0 and done.stdout.split()[1] == "2", done.stderr
-
-
-def clean() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "CAM_DATA", "CAM_CACHE")}
+def test_entries_have_the_date_of_the_last_commit_and_can_be_read(tmp_path, monkeypatch):
+    """JupyterLab showed "46y ago": a zip that is told no date says 1980."""
+    for name, made in (("a", "2026-12-01T10:20:30"), ("b", "2027-01-02T03:04:06"), ("c", "2027-01-02T03:04:06")):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", str(int(datetime.fromisoformat(f"{made}+00:00").timestamp())))
+        pack({"x/notes.txt": b"text"}, tmp_path / name / "x.zip")
+        with zipfile.ZipFile(tmp_path / name / "x.zip") as archive:
+            (entry,) = archive.infolist()
+        assert datetime(*entry.date_time).isoformat() == made
+        assert entry.external_attr >> 16 & 0o777 == 0o644 and entry.filename == "x/x/notes.txt"
+    assert (tmp_path / "b" / "x.zip").read_bytes() == (tmp_path / "c" / "x.zip").read_bytes()
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    assert abs(date(tmp_path) - time.time()) < 60  # no repository there
+    if (ROOT / ".git").exists():
+        last = subprocess.run(
+            ["git", "log", "-1", "--format=%cI"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert date() == datetime.fromisoformat(last.stdout.strip()).timestamp()
