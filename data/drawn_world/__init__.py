@@ -34,8 +34,8 @@ __all__ = [
 def load(task, split, n=None, size=64, seed=46, difficulty=1.0):
     """The pictures of a task, drawn on the first call and read from the cache afterwards.
 
-    The same arguments give the same pixels on every machine. A version of Pillow or resvg that draws others is warned of
-    (`pixels.OtherPixels`), once a process.
+    The same arguments give the same pixels on every machine. Where a version of Pillow or resvg draws others, a warning
+    says so once a process (`pixels.OtherPixels`).
 
     Args:
         task: one of TASKS

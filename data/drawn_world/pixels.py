@@ -51,7 +51,7 @@ def fingerprint() -> str:
 
 @cache
 def check() -> bool:
-    """True where the pixels are those that the checkpoints were trained on; warns (OtherPixels) and is False elsewhere."""
+    """True where the pixels are those of the checkpoints' training; elsewhere False, with a warning (OtherPixels)."""
     if fingerprint() == TRAINED_ON:
         return True
     here = " and ".join(f"{name} {version(name)}" for name in DREW_IT)
