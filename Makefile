@@ -33,7 +33,7 @@ test-all: test  ## the same, then what is slow: lessons without weights and with
 	$(PYTEST) -n 0 -m slow $(ALONE)
 
 FLOORS := .venv-floors
-test-floors: $(FLOORS)/.test  ## the fast tests with the lowest versions that pyproject.toml permits, in .venv-floors
+test-floors: $(FLOORS)/.floors  ## the fast tests with the lowest versions that pyproject.toml permits, in .venv-floors
 	OMP_NUM_THREADS=1 $(FLOORS)/bin/python -m pytest -n auto -m "not slow" tests
 
 notebooks: $(VENV)/.test  ## run the lessons again, in place, from top to bottom
@@ -102,7 +102,7 @@ $(VENV)/.grade: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check -e ".[grade]"
 	@touch $(VENV)/.lab $@
 
-$(FLOORS)/.test: pyproject.toml .github/versions.py
+$(FLOORS)/.floors: pyproject.toml .github/versions.py
 	$(MAKE) VENV=$(FLOORS) $(FLOORS)/.created
 	$(FLOORS)/bin/python .github/versions.py floors test site > $(FLOORS)/floors.txt
 	$(FLOORS)/bin/python -m pip install --disable-pip-version-check -c $(FLOORS)/floors.txt -e ".[test,site]"

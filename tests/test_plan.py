@@ -136,3 +136,36 @@ def test_the_keys_numbers_are_right():
     assert right(6) == "it has 14 places in a row"
     pairs = zip(network.state_dict().values(), finer.state_dict().values(), strict=True)
     assert all(torch.equal(before, after) for before, after in pairs)
+
+
+# -- commands --------------------------------------------------------------------------------------------------------
+
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md", ".github/pull_request_template.md")),
+    *sorted(plan.NOTEBOOKS.glob("*.md")),
+    *sorted((plan.NOTEBOOKS / "assignments").glob("*.md")),
+]
+BARE = re.compile(r"^(?!python -m venv)(python3?|pip|pytest|jupyter|nbgrader|torchrun|ruff|pre-commit) \S")
+
+
+def bare_commands(text: str) -> list[str]:
+    """Commands that are not on PATH after `make`, unless the words before them say "without make" or "conda"."""
+    found, said = [], ""
+    for part in re.split(r"(```.*?```|(?:^ {4}.+\n)+|`[^`\n]+`)", text, flags=re.M | re.S):
+        if part.startswith(("`", "    ")):
+            excused = re.search(r"[Ww]ithout make|conda|%pip", said.split("\n\n## ")[-1][-400:] + part)
+            lines = [line.strip(" `") for line in part.splitlines()]
+            found += [] if excused else [line for line in lines if BARE.match(line)]
+        said += part
+    return found
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_run_after_make_and_nothing_else(page):
+    assert bare_commands(page.read_text(encoding="utf-8")) == [], "write a target of make, or .venv/bin/…"
+
+
+def test_a_bare_command_is_found():
+    page = "Give `jupyter lab` here.\n\n    pytest -q\n\n```\n.venv/bin/python a.py\npython b.py\n```\n"
+    assert bare_commands(page) == ["jupyter lab", "pytest -q", "python b.py"]
+    assert bare_commands("Without make:\n\n    pip install -e .\n\nor `.venv/bin/pytest`, `make test`, `python`") == []
