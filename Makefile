@@ -103,7 +103,8 @@ $(VENV)/.grade: $(VENV)/.created pyproject.toml
 	@touch $(VENV)/.lab $@
 
 $(FLOORS)/.floors: pyproject.toml .github/versions.py
-	$(MAKE) VENV=$(FLOORS) $(FLOORS)/.created
+	@command -v python3.11 >/dev/null || { echo "Python 3.11, the lowest that pyproject.toml permits, is needed"; exit 1; }
+	$(MAKE) VENV=$(FLOORS) PYTHON=python3.11 $(FLOORS)/.created
 	$(FLOORS)/bin/python .github/versions.py floors test site > $(FLOORS)/floors.txt
 	$(FLOORS)/bin/python -m pip install --disable-pip-version-check -c $(FLOORS)/floors.txt -e ".[test,site]"
 	@touch $@

@@ -135,17 +135,19 @@ def assignments() -> str:
 
 
 def needs() -> str:
-    """What each lesson takes on its first run, as measured."""
-    lines = table("lesson", "minutes", "memory", "disk", "first run", "measured")
+    """What each lesson takes on its first run, as measured; below it why some need much memory."""
+    lines, why = table("lesson", "minutes", "memory", "most at", "disk", "first run", "measured"), [""]
     for number, row in memory().items():
         ran = f"{row['seconds']} s" + ("" if row["preset"] == "quick" else f" (preset {row['preset']})")
         amount = f"{row['gigabytes']:.1f} GB"
-        amount = f"**{amount}**" if row["gigabytes"] > MUCH else amount
+        if row["gigabytes"] > MUCH:
+            amount = f"**{amount}**"
+            why.append(f"- **{number}**, cell {row['at_cell']}: {PLAN['lessons'][number]['memory']}.")
+        disk = f"{row['megabytes_on_disk']} MB"
         measured = f"{row['day']}, {row['machine']}"
-        lines.append(
-            cells(f"[{number}]", minutes(lesson(number)), amount, f"{row['megabytes_on_disk']} MB", ran, measured)
-        )
-    return "\n".join(lines)
+        at = f"cell {row['at_cell']}"
+        lines.append(cells(f"[{number}]", minutes(lesson(number)), amount, at, disk, ran, measured))
+    return "\n".join(lines + why).rstrip()
 
 
 def links() -> str:

@@ -59,7 +59,8 @@ def still_to_write(path: Path) -> list[str]:
     from new_lesson import TEMPLATE
 
     def sources(notebook) -> list[str]:
-        return [cell.source for cell in notebook.cells if "note" not in cell.metadata.get("tags", [])]
+        leave = {"note", "exercise", "solution"}  # short ones are alike in many lessons
+        return [cell.source for cell in notebook.cells if not leave & set(cell.metadata.get("tags", []))]
 
     def missing(page: str, words: str) -> bool:
         return words not in (ROOT / page).read_text(encoding="utf-8")
