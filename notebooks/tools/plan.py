@@ -140,12 +140,12 @@ def needs() -> str:
     for number, row in memory().items():
         ran = f"{row['seconds']} s" + ("" if row["preset"] == "quick" else f" (preset {row['preset']})")
         amount = f"{row['gigabytes']:.1f} GB"
+        at = f"cell {row['at_cell']}" if "at_cell" in row else ""
         if row["gigabytes"] > MUCH:
             amount = f"**{amount}**"
-            why.append(f"- **{number}**, cell {row['at_cell']}: {PLAN['lessons'][number]['memory']}.")
+            why.append(f"- **{number}**, {at}: {PLAN['lessons'][number]['memory']}.")
         disk = f"{row['megabytes_on_disk']} MB"
         measured = f"{row['day']}, {row['machine']}"
-        at = f"cell {row['at_cell']}"
         lines.append(cells(f"[{number}]", minutes(lesson(number)), amount, at, disk, ran, measured))
     return "\n".join(lines + why).rstrip()
 
