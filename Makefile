@@ -11,11 +11,11 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 LAB_FLAGS := "--ServerApp.tornado_settings={'websocket_max_message_size': 500_000_000}"
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all notebooks checkpoints course release grade site slides lint bench clean
+.PHONY: help lab test test-all test-floors notebooks checkpoints course release grade site slides lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | \
-		while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+		while IFS="$$(printf '\t')" read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 lab: $(VENV)/.lab  ## set up what is missing, then open JupyterLab on the first lesson (ARGS="--no-browser --port 8899")
 	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" $(LAB_FLAGS) \
@@ -31,6 +31,10 @@ ALONE := $(wildcard tests/benchmarks/test_bench_*.py tests/test_browser*.py)
 test-all: test  ## the same, then what is slow: lessons without weights and with every solution, the browser, benchmarks
 	$(PYTEST) --dist worksteal -m slow tests $(ALONE:%=--ignore=%)
 	$(PYTEST) -n 0 -m slow $(ALONE)
+
+FLOORS := .venv-floors
+test-floors: $(FLOORS)/.floors  ## the fast tests with the lowest versions that pyproject.toml permits, in .venv-floors
+	OMP_NUM_THREADS=1 $(FLOORS)/bin/python -m pytest -n auto -m "not slow" tests
 
 notebooks: $(VENV)/.test  ## run the lessons again, in place, from top to bottom
 	$(BIN)/python notebooks/tools/execute.py $(LESSONS)
@@ -62,11 +66,24 @@ bench: $(VENV)/.test  ## speed, as ratios measured in one run
 	for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:  ## remove the environment and everything drawn or computed
-	rm -rf $(VENV) build dist *.egg-info data/cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FLOORS) build dist *.egg-info data/cache .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: lesson badges
+.PHONY: lesson check-lesson plan environment formgrader badges
 lesson: $(VENV)/.lab  ## start a lesson from the template (NAME=14_my_topic)
 	$(BIN)/python notebooks/tools/new_lesson.py "$(NAME)"
+
+check-lesson: $(VENV)/.test  ## what your lesson is held to, and what is still to write (NAME=14_my_topic)
+	@test -n "$(NAME)" || { echo "say which: make check-lesson NAME=14_my_topic"; exit 1; }
+	$(BIN)/python notebooks/tools/validate.py notebooks/$(NAME:%.ipynb=%).ipynb
+
+plan: $(VENV)/.test  ## write the tables about a term from notebooks/plan.yaml and the notebooks' first cells
+	$(BIN)/python notebooks/tools/plan.py
+
+environment: $(VENV)/.test  ## write the versions that are installed here, once the tests pass, into environment.yml
+	$(BIN)/python .github/versions.py tested
+
+formgrader: $(VENV)/.grade  ## open JupyterLab where the written parts are marked: Nbgrader, Formgrader
+	cd notebooks/assignments && ../../$(BIN)/jupyter lab $(ARGS)
 
 badges:  ## write the repository's public address where readers need it, say what stays open (REPO=owner/name)
 	$(PYTHON) .github/badges.py "$(REPO)" $(BRANCH)
@@ -87,6 +104,13 @@ $(VENV)/.lab: $(VENV)/.created pyproject.toml
 $(VENV)/.grade: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check -e ".[grade]"
 	@touch $(VENV)/.lab $@
+
+$(FLOORS)/.floors: pyproject.toml .github/versions.py
+	@command -v python3.11 >/dev/null || { echo "Python 3.11, the lowest that pyproject.toml permits, is needed"; exit 1; }
+	$(MAKE) VENV=$(FLOORS) PYTHON=python3.11 $(FLOORS)/.created
+	$(FLOORS)/bin/python .github/versions.py floors test site > $(FLOORS)/floors.txt
+	$(FLOORS)/bin/python -m pip install --disable-pip-version-check -c $(FLOORS)/floors.txt -e ".[test,site]"
+	@touch $@
 
 $(VENV)/.test: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check -e ".[test,site]"

@@ -9,7 +9,8 @@ __all__ = ["fast_precision", "half_precision", "pick", "processes"]
 
 def pick() -> torch.device:
     """The accelerator if there is one (CUDA, MPS …), else the CPU."""
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    # asked apart, since current_accelerator(check_available=True) came with torch 2.7
+    return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
 
 
 def fast_precision(device: torch.device) -> str:

@@ -17,7 +17,7 @@ import release
 import validate
 import yaml
 from conftest import ROOT
-from lessons import TEMPLATE, code_cells, read, tagged
+from lessons import LESSONS, TEMPLATE, code_cells, read, tagged
 from new_lesson import NameRefused, start
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -42,17 +42,33 @@ def anchors(path) -> set[str]:
 # -- the lecture companion ---------------------------------------------------------------------------------------
 
 
-def test_the_companion_shows_pictures_of_the_sections_it_names():
-    """A row that says `04: cell 31` beside [04 §7]: that cell has a picture, and lies in section 7."""
-    rows = [row for row in COMPANION.splitlines() if row.startswith("| ") and ": cell " in row]
-    assert len(rows) >= 25
-    for row in rows:
+def cells_to_show() -> list[tuple[str, str, str]]:
+    """(number of the lesson, cell, the companion's row), of every cell that the companion names."""
+    found = []
+    for row in [row for row in COMPANION.splitlines() if row.startswith("| ") and ": cell " in row]:
         lesson = None
         for number, count in re.findall(r"(?:(\d\d): )?cell (\d+)", row):
             lesson = number or lesson
-            shown = pictured(next(NOTEBOOKS.glob(f"{lesson}_*.ipynb")))
-            assert int(count) in shown, f"lesson {lesson} has no picture at cell {count}: {row}"
-            assert f"[{lesson} §{shown[int(count)]}]" in row, f"cell {count} is in section {shown[int(count)]}: {row}"
+            found.append((lesson, count, row))
+    return found
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_the_companion_shows_pictures_of_the_sections_it_names(path):
+    """A row that says `04: cell 31` beside [04 §7]: that cell has a picture, and lies in section 7."""
+    if path.parent != NOTEBOOKS:
+        pytest.skip("the companion is about the course's own lessons")
+    shown = pictured(path)
+    for number, count, row in cells_to_show():
+        if number == path.stem[:2]:
+            assert int(count) in shown, f"lesson {number} has no picture at cell {count}: {row}"
+            assert f"[{number} §{shown[int(count)]}]" in row, f"cell {count} is in section {shown[int(count)]}: {row}"
+
+
+def test_the_companion_names_cells_of_every_lesson():
+    """A new lesson has none yet: `make check-lesson` says so."""
+    named = [number for number, _, _ in cells_to_show()]
+    assert len(named) >= 25 and {path.stem[:2] for path in NOTEBOOKS.glob("[0-9]*.ipynb")} <= set(named)
 
 
 def pictured(path) -> dict[int, str]:
@@ -149,15 +165,62 @@ def test_validate_says_where_there_is_nothing_to_check(tmp_path):
             validate.main(places)
 
 
+def test_a_lesson_that_is_named_is_checked_alone(monkeypatch, tmp_path, capsys):
+    asked = []
+
+    def run(command, env, **_):
+        asked.append((command, env.get("CAM_LESSONS")))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    path = start("12_my_topic", tmp_path)
+    assert validate.main([str(path)]) == 0
+    assert [names for _, names in asked] == [str(path)] * 3
+    assert all("12_my_topic" in " ".join(command) for command, _ in asked), "nothing else is collected"
+    assert re.findall(r"^-- (\w+): passed", capsys.readouterr().out, flags=re.M) == ["anatomy", "exercises", "cells"]
+    asked.clear()
+    assert validate.main([]) == 0 and "still to write" not in capsys.readouterr().out
+    assert [names for _, names in asked] == [None] * 3 and asked[0][0][-1] == str(ROOT / "tests")
+
+
+def test_what_is_still_to_write_is_listed_until_it_is_written(monkeypatch, tmp_path):
+    """A lesson beside the course's own is told of every page that `make test` looks at."""
+    monkeypatch.setattr(validate, "ROOT", tmp_path)
+    for name in ("README.md", "notebooks/README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("", encoding="utf-8")
+    path = start("77_my_topic", tmp_path / "notebooks")
+    told = validate.still_to_write(path)
+    for words in (
+        "cells are the template's",
+        "title and facts",
+        "README.md: a row",
+        "notebooks/README.md: a line",
+        "plan.yaml",
+    ):
+        assert any(words in one for one in told), words
+    assert any("tests/exercises/77.yaml" in one for one in told)
+    notebook = read(path)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace("Mirrored and moved", "Another topic") + "\n"
+    nbformat.write(notebook, path)
+    (tmp_path / "README.md").write_text("| [mine](notebooks/77_my_topic.ipynb)", encoding="utf-8")
+    fewer = validate.still_to_write(path)
+    assert not [one for one in fewer if "README.md: a row" in one or "title and facts" in one]
+    assert len(fewer) < len(told) and any("notebooks/README.md: a line" in one for one in fewer)
+
+
 @pytest.mark.slow
 def test_validate_passes_a_lesson_that_was_just_started_and_fails_a_broken_one(tmp_path):
     """The steps of .github/workflows/validate.yml, as they are run there."""
     good = start("12_my_topic", tmp_path)
-    package = ["--package", "tests/test_tables.py", "tests/test_floors.py"]
     command = [sys.executable, ROOT / "notebooks/tools/validate.py", "--workers", "0"]
-    done = subprocess.run([*command, good, *package], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([*command, good, "--only", "anatomy", "exercises"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert re.findall(r"^-- (\w+): passed", done.stdout, flags=re.M) == list(validate.PARTS)
+    assert re.findall(r"^-- (\w+): passed", done.stdout, flags=re.M) == ["anatomy", "exercises"]
+    _, todo = done.stdout.split("-- 12_my_topic, still to write:")
+    assert "cells are the template's: 1 · The same picture, mirrored; " in todo
+    assert "README" not in todo, "the course's own pages do not concern a lesson in a folder of its own"
     broken = tmp_path / "13_broken.ipynb"
     notebook = read(good)
     notebook.cells = notebook.cells[:2]
@@ -188,7 +251,7 @@ def test_workflows_name_files_and_options_that_are_there():
     called = yaml_of(ROOT / ".github/workflows/validate.yml")[True]
     inputs = called["workflow_call"]["inputs"]
     assert inputs == called["workflow_dispatch"]["inputs"]
-    assert inputs["only"]["default"].split() == list(validate.PARTS)
+    assert inputs["only"]["default"] == "", "validate.py knows which parts concern what"
     callers = [job for path in WORKFLOWS for job in yaml_of(path)["jobs"].values() if "uses" in job]
     assert len(callers) == 2 and all(set(job.get("with", {})) <= set(inputs) for job in callers)
 

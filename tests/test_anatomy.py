@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 from execute import is_bar
 from lessons import LESSONS, OTHERS, TEMPLATE, code_cells, name, read, solution, tagged
+from plan import counted_minutes
 
 FACTS = ["You will be able to", "Time", "You need", "Lecture", "Paper", "Next"]
 MISLEADING = r"\b(jet|rainbow|gist_rainbow|hsv|nipy_spectral|gist_ncar|turbo)\b"
@@ -145,22 +146,13 @@ def test_lessons_are_short_and_cells_fit_on_a_screen(path):
     assert all(lines <= 42 for lines in tall.values()), {k: v for k, v in tall.items() if v > 42}
 
 
-def minutes(notebook) -> float:
-    """What a new student needs, running apart: words / 200, visible lines of code / 40, 3 an exercise, ½ a figure."""
-    tags = [(cell, set(cell.metadata.get("tags", []))) for cell in notebook.cells]
-    words = sum(len(c.source.split()) for c, t in tags if c.cell_type == "markdown" and "solution" not in t)
-    lines = sum(c.source.count("\n") + 1 for c, t in tags if c.cell_type == "code" and "check" not in t)
-    shown = [output for cell in code_cells(notebook) for output in cell.outputs]
-    figures = sum(any(kind.startswith("image/") for kind in output.get("data", {})) for output in shown)
-    return words / 200 + lines / 40 + 3 * len(tagged(notebook, "exercise")) + figures / 2
-
-
 @of_this_course
 @pytest.mark.parametrize("path", LESSONS, ids=name)
 def test_a_lesson_states_honest_minutes(path):
     notebook = read(path)
     stated = int(re.search(r"\*\*Time\*\* (\d+) minutes", notebook.cells[0].source)[1])
-    assert minutes(notebook) <= stated <= min(45, minutes(notebook) + 10)
+    counted = counted_minutes(notebook)
+    assert counted <= stated <= min(45, counted + 10)
     assert 1 <= markdown(notebook).count("**Predict before you run.**") <= 3
     visible = [cell for cell in code_cells(notebook)[1:] if "check" not in cell.metadata.get("tags", [])]
     tall = {cell.source.splitlines()[0]: cell.source.count("\n") + 1 for cell in visible}

@@ -3,10 +3,13 @@
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import nbformat
 import pytest
+import versions
 import yaml
 from conftest import ROOT
 from execute import pictures
@@ -15,7 +18,6 @@ from packaging.version import Version
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
-OTHER_NAMES = {"pytorch": "torch"}  # conda-forge's name -> the registry's
 
 
 def required() -> dict[str, Requirement]:
@@ -29,7 +31,7 @@ def in_conda() -> dict[str, Version]:
     entries += next(e["pip"] for e in ENVIRONMENT["dependencies"] if isinstance(e, dict))
     pairs = [re.fullmatch(r"([\w-]+)={1,2}([\d.]+?)(\.\*)?", e) for e in entries]
     found = {m[1]: Version(m[2]) for m in pairs if m and m[1] != "python"}
-    return {OTHER_NAMES.get(name, name): version for name, version in found.items()}
+    return {versions.OTHER_NAMES.get(name, name): version for name, version in found.items()}
 
 
 def test_environment_and_pyproject_list_the_same_packages():
@@ -45,6 +47,43 @@ def test_tested_versions_are_within_the_bounds():
     for name, version in in_conda().items():
         # "2.15" stands for the newest 2.15.x
         assert required()[name].specifier.contains(Version(f"{version}.999"), prereleases=True), name
+
+
+def test_versions_that_are_called_tested_were_there_to_be_tested():
+    """An environment made by make has the newest releases; a newer one in environment.yml was never tried."""
+    if not (Path(sys.prefix) / ".test").is_file():
+        pytest.skip("not the environment that `make test` makes")
+    pins = {found[2]: found[4] for found in versions.PINNED.finditer((ROOT / "environment.yml").read_text())}
+    assert len(pins) == len(in_conda()) + 1, "and Python"
+    newer = {name: pin for name, pin in pins.items() if Version(pin) > Version(versions.installed(name))}
+    assert not newer, (
+        f"environment.yml calls tested what is newer than what is installed here: make environment; {newer}"
+    )
+
+
+def test_the_tested_python_is_the_same_wherever_it_is_named():
+    python = re.search(r"python=([\d.]+)", (ROOT / "environment.yml").read_text())[1]
+    assert f"| Linux, Python {python}, make, no GPU |" in (ROOT / "notebooks" / "RUNNING.md").read_text(
+        encoding="utf-8"
+    )
+    workflows = [path.read_text(encoding="utf-8") for path in (ROOT / ".github" / "workflows").glob("*.yml")]
+    named = re.findall(r'(?:python-version: |python: \{.*default: )"([\d.]+)"', "".join(workflows))
+    assert len(named) >= 3 and set(named) == {python}
+
+
+def test_floors_are_what_pyproject_permits():
+    lowest = versions.floors("test", "site")
+    assert {name: f">={bound}" for name, bound in lowest.items()} == {
+        n: str(r.specifier) for n, r in required().items()
+    }
+
+
+def test_the_environment_file_takes_the_installed_versions(monkeypatch):
+    monkeypatch.setattr(versions, "installed", lambda name: "7.5")
+    made = versions.environment()
+    assert "- pytorch=7.5\n" in made and "- torchcam==7.5.*\n" in made and "- python=7.5\n" in made
+    number = r"=[\d.*]+"
+    assert re.sub(number, "", made) == re.sub(number, "", (ROOT / "environment.yml").read_text())
 
 
 def test_conda_forge_is_the_only_channel():

@@ -9,7 +9,7 @@ import json
 from importlib import import_module
 from operator import index
 
-from . import cache
+from . import cache, pixels
 from .arrays import first, join
 from .drawing import draw_all
 from .folders import cache_folder, checkpoint_folder, data_folder
@@ -34,7 +34,8 @@ __all__ = [
 def load(task, split, n=None, size=64, seed=46, difficulty=1.0):
     """The pictures of a task, drawn on the first call and read from the cache afterwards.
 
-    The same arguments give the same pixels on every machine.
+    The same arguments give the same pixels on every machine. Where a version of Pillow or resvg draws others, a warning
+    says so once a process (`pixels.OtherPixels`).
 
     Args:
         task: one of TASKS
@@ -67,6 +68,8 @@ def load_arrays(task, split, n=None, size=64, seed=46, difficulty=1.0):
         raise ValueError("n must be at least 1, size 48 to 256, seed not negative and difficulty 0 to 1")
     job = {"task": task, "split": split, "size": size, "seed": seed, "difficulty": float(difficulty)}
     job["recipe"] = recipe.digest
+    if not pixels.check():
+        job["pixels"] = pixels.fingerprint()  # kept apart from those that other versions drew
     key = json.dumps([code_digest(recipe["draw"]), *job.values()])
     key = hashlib.sha256(key.encode()).hexdigest()[:24]
     head, tail = f"{task}-{split}-", f"x{size}-{key}.npz"

@@ -57,7 +57,10 @@ def noise(dice, size: int, across: int, down: int, octaves: int = 4) -> np.ndarr
     weights = 0
     for k in range(octaves):
         cells = dice.bytes((down << k) + 1, (across << k) + 1)
-        layer = Image.fromarray(cells).resize((size, size), Image.BICUBIC)
+        layer = Image.fromarray(cells)
+        if layer.height > size > layer.width:  # rows first, as Pillow 13 does by itself and older ones do not
+            layer = layer.resize((layer.width, size), Image.BICUBIC)
+        layer = layer.resize((size, size), Image.BICUBIC)
         total += np.asarray(layer).astype(np.int32) << (octaves - k)
         weights += 1 << (octaves - k)
     # octaves average towards grey: stretch back to the full range

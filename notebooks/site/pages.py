@@ -24,7 +24,14 @@ HERE = Path(__file__).resolve().parent
 DATA_PAGE = ROOT / "data" / "what_the_world_looks_like.ipynb"
 ABOUT = [
     ROOT / name
-    for name in ("notebooks/RUNNING.md", "notebooks/README.md", "data/README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+    for name in (
+        "notebooks/RUNNING.md",
+        "notebooks/README.md",
+        "notebooks/TERM.md",
+        "data/README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    )
 ]
 IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 ROW = re.compile(

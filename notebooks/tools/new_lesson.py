@@ -45,5 +45,7 @@ if __name__ == "__main__":
         sys.exit(f"No lesson written. {reason}")
     name = written.relative_to(FOLDER.parent)
     print(f"{name} is written: the template, for you to change cell by cell.")
-    print("Its notes for authors are in notebooks/template/NN_your_topic.ipynb. When it is done:")
-    print(f"  add its row to the table in README.md, then  python notebooks/tools/validate.py {name}")
+    print(
+        "Its notes for authors are in notebooks/template/NN_your_topic.ipynb. What it is held to, and what is to write:"
+    )
+    print(f"  make check-lesson NAME={written.stem}      (or  {sys.executable} notebooks/tools/validate.py {name})")
