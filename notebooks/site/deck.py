@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -22,8 +23,8 @@ STARTS = ("slide", "subslide")
 EXERCISE = re.compile(r"^\*\*Exercise.*?(?=^> \*\*Predict|\Z)", flags=re.M | re.S)
 # what a reader with a notebook before them is told; nobody in a hall can do it
 TYPING = re.compile(
-    r"\b(this|next|last|first|following) cell\b|\bcells? (above|below)\b|\bbelow\b|\brun (it|the)\b|\bclear the\b|\btype\b"
-    r"|\bclick|\bdrag\b|\bslider|\bTab\b|\barrow keys\b|\bkeyboard\b|\bcontrols\b|\bwithout a kernel\b|\breading without|`CAM_",
+    r"\b(this|next|last|first|following) cell\b|\bcells? above\b|\bbelow\b|\brun (it|the)\b|\bclear the\b|\btype\b"
+    r"|\bclick|\bdrag\b|\bslider|\bTab\b|\barrow keys\b|\bkeyboard\b|\bcontrols\b|\bwithout (a kernel|running)\b|`CAM_",
     flags=re.I,
 )
 HEAD = """<!DOCTYPE html>
@@ -32,19 +33,20 @@ HEAD = """<!DOCTYPE html>
 <body style="font: 20px/1.6 system-ui, sans-serif; max-width: 50em; margin: 2em auto; padding: 0 1em">
 <h1>Slides</h1>
 """
-KEYS = """<p>Arrow keys or space: on. S: the speaker's window, with what the lesson says to each picture. F: full screen.
-?: all keys. On paper: put <code>?print-pdf</code> behind a page's address (<code>00_start_here.html?print-pdf</code>),
+KEYS = """<p>Arrow keys or space: on. S: the speaker's window, with what the lesson says to each picture. F: full
+screen. ?: all keys. On paper: put <code>?print-pdf</code> behind a page's address (<code>00_start_here.html?print-pdf</code>),
 open it in Chrome or Chromium, and print to a file.</p>
 """
-STORED = """<p><b>The pictures are those stored in the lessons</b>, which are made for a page: on a large screen they blur, and their
-text is small. <code>make slides</code> runs the lessons and draws them anew.</p>
+STORED = """<p><b>The pictures are those stored in the lessons</b>, which are made for a page: on a large screen they blur,
+and their text is small. <code>make slides</code> runs the lessons and draws them anew.</p>
 """
 
 
-def slides(out: Path, run: bool = True) -> None:
+def slides(out: Path, run: bool = True, paths: list[Path] = LESSONS) -> None:
     """One page a lesson, one of the whole lecture, a list of them, and what they need: nothing comes from elsewhere.
 
-    run=True: lessons run where their figures for the wall are not there yet (see wall.py); else stored figures are shown.
+    run=True: lessons run where their figures for the wall are not there yet (see wall.py); else stored ones are shown.
+    With fewer lessons there is no deck of the lecture.
     """
     library, folder = out / "lib", out / "figures"
     library.mkdir()
@@ -58,10 +60,11 @@ def slides(out: Path, run: bool = True) -> None:
         HERE / "slides" / "slides.css",
     ):
         shutil.copyfile(path, library / path.name)
-    lessons = {path.stem: read(wall.drawn(path, run) if run else path) for path in LESSONS}
+    lessons = {path.stem: read(wall.drawn(path) if run else path) for path in paths}
     for stem, notebook in lessons.items():
         list(figures(notebook, stem))  # names them
-    decks = {"lecture": lecture(lessons)} | {stem: deck(notebook) for stem, notebook in lessons.items()}
+    decks = {"lecture": lecture(lessons)} if paths == LESSONS else {}
+    decks |= {stem: deck(notebook) for stem, notebook in lessons.items()}
     exporter = SlidesExporter(template_name="slides", extra_template_basedirs=[str(HERE)], exclude_anchor_links=True)
     entries = []
     for stem, shown in decks.items():
@@ -116,27 +119,34 @@ def deck(notebook) -> list[Slide]:
         section = [section, *re.findall(r"^## (.+)$", source, flags=re.M)][-1]
         if slide_type == "skip":
             continue
+        shown = section
         if cell.cell_type == "code":
             where = plain(f"{name.split(':')[0]} ▸ {section} ▸ In [{cell.execution_count}]")
             add_outputs(found, cell, where, f"## {section}" if section else "")
         elif slide_type == "notes":
             found[-1].notes.append(text)
-        elif slide_type in STARTS or found[-1].figures:
-            asked = drawn[marks["picture"]][:1] if "picture" in marks else []
-            headed = text.startswith("#")
-            text = text if headed else f"## {section}\n\n{text}"
-            found.append(Slide(text, asked, borrowed=bool(asked), opening=not found, headed=headed))
         else:
-            found[-1].words += f"\n\n{text}"
-        shown = section
+            asked = drawn[marks["picture"]][:1] if "picture" in marks else []
+            add_words(found, text, asked, slide_type in STARTS, f"## {section}")
     found[0].title = plain(name)
     if not found[0].figures:  # what the lesson ends on is its emblem, as on the site's first page
         found[0].figures = [output for outputs in drawn.values() for output in outputs][-1:]
         found[0].borrowed = True
-    for before, slide in zip(found, found[1:], strict=False):
+    for before, slide in pairwise(found):
         if slide.says_little:
             before.notes += [slide.words, *slide.notes]
     return [part for slide in found if not slide.says_little for part in arrange(slide)]
+
+
+def add_words(found: list[Slide], text: str, asked: list, starts: bool, heading: str) -> None:
+    """A slide of words, with the picture that they ask about; or more words for the slide that is there."""
+    if starts or found[-1].figures:
+        headed = text.startswith("#")
+        found.append(Slide(text if headed else f"{heading}\n\n{text}", opening=not found, headed=headed))
+    else:
+        found[-1].words += f"\n\n{text}"
+    if asked:
+        found[-1].figures, found[-1].borrowed = asked, True
 
 
 def add_outputs(found: list[Slide], cell, where: str, heading: str) -> None:
@@ -168,7 +178,9 @@ def for_a_hall(paragraph: str) -> str:
     """A paragraph without sentences about cells and typing, its links leading to other slides."""
     paragraph = paragraph.replace("**Predict before you run.**", "**What do you expect?**")
     paragraph = re.sub(r"\((\d\d_\w+)\.ipynb[^)]*\)", r"(\1.html)", paragraph)
-    paragraph = re.sub(r"\[([^\]]+)\]\(\w+\.md[^)]*\)", r"\1", paragraph)  # slides have no other pages: the name is left
+    paragraph = re.sub(
+        r"\[([^\]]+)\]\(\w+\.md[^)]*\)", r"\1", paragraph
+    )  # slides have no other pages: the name is left
     if paragraph.startswith(("$$", "|", "#", "```")) or not TYPING.search(paragraph):
         return paragraph
     lines = [line for line in re.split(r"(?<=[.!?:)])\s+(?=[A-Z*$`\d])", paragraph) if not TYPING.search(line)]

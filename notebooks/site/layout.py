@@ -67,7 +67,10 @@ def without_figure(slide: Slide, lines: str) -> list[Slide]:
     told = [*slide.told, *([printed(lines, 24)] if lines else [])]
     tall = height(slide.words, WIDE, 27) + lines_high(lines, 24) + sum(30 * t.count("<tr") for t in slide.told)
     if told and slide.words.strip() and tall > HIGH - KICKER:
-        return [*without_figure(replace(slide, told=[], kicker=""), ""), replace(slide, words="", told=told, layout="alone", title="")]
+        return [
+            *without_figure(replace(slide, told=[], kicker=""), ""),
+            replace(slide, words="", told=told, layout="alone", title=""),
+        ]
     kept, rest = fill(slide.words, HIGH - KICKER - (tall - height(slide.words, WIDE, 27)))
     high = height(kept, WIDE, 33)
     layout = "title" if slide.opening else "large" if not told and high < HIGH - KICKER else "alone" if not kept else ""
@@ -131,7 +134,9 @@ def height(words: str, width: float, size: float) -> float:
 
 def lines_of(told) -> str:
     """What a cell prints, without tables and what stands for a widget."""
-    said = [o.get("text", o.get("data", {}).get("text/plain", "")) for o in told if "text/html" not in o.get("data", {})]
+    said = [
+        o.get("text", o.get("data", {}).get("text/plain", "")) for o in told if "text/html" not in o.get("data", {})
+    ]
     return "\n".join(text.strip("\n") for text in said if text)
 
 
@@ -147,5 +152,3 @@ def line_size(lines: str, largest: float) -> float:
 
 def lines_high(lines: str, largest: float) -> float:
     return lines.count("\n") * 1.25 * line_size(lines, largest) + 50 if lines else 0
-
-

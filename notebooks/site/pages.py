@@ -4,8 +4,8 @@ python notebooks/site/pages.py site [DIR]      a static site (Sphinx, MyST-NB), 
 python notebooks/site/pages.py slides [DIR]    slides (nbconvert, reveal.js) in dist/slides
 python notebooks/site/pages.py figures [DIR]   every figure as a file, with a page of them, in dist/figures
 
-Slides and figures are drawn for a wall (wall.py): each lesson runs once, for minutes. --stored takes the lessons' stored
-figures instead.
+Slides and figures are drawn for a wall (wall.py): each lesson runs once, for minutes. --stored takes the figures that
+the lessons hold.
 """
 
 from __future__ import annotations

@@ -3,13 +3,14 @@
 python notebooks/site/wall.py notebooks/05_localize_objects.ipynb …     what `pages.py slides` does for every lesson
 
 The lesson's own code draws each figure; only its text grows to what can be read from the last row, before it is stored
-as lines (SVG) or in the pixels of a 4K screen. A run is kept in the cache folder, under a key of the lesson's code cells,
-the modules that they import, the versions of the packages that draw, and this file.
+as lines (SVG) or in the pixels of a 4K screen. A run is kept in the cache folder, and repeated when the lesson's code,
+the course's packages or those that draw have changed.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import io
 import sys
@@ -29,10 +30,17 @@ HERE = Path(__file__).resolve().parent
 SLIDE = 1280, 720  # a slide's size in the units of its style sheet; 1080p is 1.5 times that, a 4K wall 3 times
 WALL = 3
 LEAST = 16  # the smallest text on a slide, in these units: 18 pt on a 1080p screen (24 of its pixels)
-ROOMS = {"shared": (1160, 420), "alone": (1160, 590)}  # for a figure below a question, and for one with a slide to itself
+ROOMS = {
+    "shared": (1160, 420),
+    "alone": (1160, 590),
+}  # for a figure below a question, and for one with a slide to itself
 LARGEST = 14  # points; a figure whose text would have to be larger has a slide to itself
 PNG_AT_MOST = 1_000_000  # bytes; what is larger is a picture of pictures, and becomes a JPEG
-FIRST = "import sys; sys.path.insert(0, {folder!r}); import wall; from cam_helpers import pictures; pictures.show = wall.show"
+FIRST = """import sys
+sys.path.insert(0, {folder!r})
+import wall
+from cam_helpers import pictures
+pictures.show = wall.show"""
 
 
 # -- in the lesson's kernel -----------------------------------------------------------------------------------------
@@ -95,18 +103,22 @@ def wrap_titles(fig) -> None:
     """A title wider than its axes' share of the figure goes on in a second line."""
     fig.canvas.draw()
     for ax in fig.findobj(Axes):
-        title = ax.title
-        room, needed = share(ax, fig), title.get_window_extent().width
-        if "\n" not in title.get_text() and needed > room > 0:
-            characters = max(int(len(title.get_text()) * room / needed), 8)
-            title.set_text("\n".join(textwrap.wrap(title.get_text(), characters, break_long_words=False)))
+        title, room = ax.title, share(ax, fig)
+        title.whole = lines = getattr(title, "whole", title.get_text().split("\n"))  # as the lesson wrote it
+        title.set_text("\n".join(lines))
+        needed = title.get_window_extent().width
+        characters = int(max(map(len, lines)) * min(1.1 * room / max(needed, 1), 1)) + 1
+        while needed > room and characters > 8:
+            characters -= 1
+            title.set_text("\n".join(part for line in lines for part in textwrap.wrap(line, characters)))
+            needed = title.get_window_extent().width
 
 
 def share(ax, fig) -> float:
     """How wide a title may be, in pixels: up to the neighbours in the grid."""
     spec = ax.get_subplotspec()
     columns = spec.get_gridspec().ncols if spec else 1
-    return max(ax.get_window_extent().width, fig.bbox.width / columns * 0.97) if columns > 1 else fig.bbox.width
+    return max(ax.get_window_extent().width, fig.bbox.width / columns * 0.95) if columns > 1 else fig.bbox.width
 
 
 def encode(fig, dpi: float, photos: bool) -> tuple[str, str]:
@@ -120,20 +132,20 @@ def encode(fig, dpi: float, photos: bool) -> tuple[str, str]:
     kind = "image/png"
     if photos or raw.tell() > PNG_AT_MOST:
         image, raw, kind = Image.open(raw).convert("RGB"), io.BytesIO(), "image/jpeg"
-        image.save(raw, "JPEG", quality=88, subsampling=0, optimize=True)  # text stays sharp
+        image.save(raw, "JPEG", quality=88, subsampling=0)  # text stays sharp
     return kind, base64.b64encode(raw.getvalue()).decode()
 
 
 # -- outside it -----------------------------------------------------------------------------------------------------
 
 
-def drawn(path: Path, run: bool = True) -> Path:
-    """The notebook with the lesson's figures for the wall; run=False: only where it is there, else the lesson itself."""
+def drawn(path: Path) -> Path:
+    """The notebook with the lesson's figures for the wall, from the cache or from a run."""
     from cam_helpers import files
     from drawn_world import cache_folder
 
     kept = cache_folder() / "wall" / f"{path.stem}-{key(path)}.ipynb"
-    if not kept.exists() and run:
+    if not kept.exists():
         start = time.perf_counter()
         notebook = execute(path)
         for old in kept.parent.glob(f"{path.stem}-*.ipynb"):
@@ -141,7 +153,7 @@ def drawn(path: Path, run: bool = True) -> Path:
         with files.replacing(kept) as file:
             file.write(nbformat.writes(notebook).encode())
         print(f"{path.stem}: drawn for the wall in {time.perf_counter() - start:.0f} s", flush=True)
-    return kept if kept.exists() else path
+    return kept
 
 
 def execute(path: Path, timeout: int = 900) -> nbformat.NotebookNode:
@@ -169,13 +181,27 @@ def execute(path: Path, timeout: int = 900) -> nbformat.NotebookNode:
 
 
 def key(path: Path) -> str:
-    sys.path.insert(0, str(HERE.parent / "assignments"))
-    from grader.fingerprint import imports, of_imports
-
+    """Changes with the lesson's code, the course's packages, the versions of those that draw, and this file."""
     cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     drawing = [f"{package} {version(package)}" for package in ("matplotlib", "torch", "torchvision", "numpy", "pillow")]
-    parts = [*cells, of_imports(imports(cells)), *drawing, Path(__file__).read_text(encoding="utf-8")]
+    parts = [*cells, course(), *drawing, Path(__file__).read_text(encoding="utf-8")]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def course() -> str:
+    """One number for all files of the packages that lessons import."""
+    import cam_explorer
+    import cam_helpers
+    import drawn_world
+    import photo_sets
+
+    digest = hashlib.sha256()
+    for package in (cam_explorer, cam_helpers, drawn_world, photo_sets):
+        for path in sorted(Path(package.__file__).parent.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+    return digest.hexdigest()
 
 
 if __name__ == "__main__":
