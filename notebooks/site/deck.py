@@ -34,11 +34,11 @@ HEAD = """<!DOCTYPE html>
 <h1>Slides</h1>
 """
 KEYS = """<p>Arrow keys or space: on. S: the speaker's window, with what the lesson says to each picture. F: full
-screen. ?: all keys. On paper: put <code>?print-pdf</code> behind a page's address (<code>00_start_here.html?print-pdf</code>),
-open it in Chrome or Chromium, and print to a file.</p>
+screen. ?: all keys. On paper: put <code>?print-pdf</code> behind a page's address
+(<code>lecture.html?print-pdf</code>), open it in Chrome or Chromium, and print to a file.</p>
 """
-STORED = """<p><b>The pictures are those stored in the lessons</b>, which are made for a page: on a large screen they blur,
-and their text is small. <code>make slides</code> runs the lessons and draws them anew.</p>
+STORED = """<p><b>The pictures are those stored in the lessons</b>, made for a page: on a large screen they blur, and
+their text is small. <code>make slides</code> runs the lessons and draws them anew.</p>
 """
 
 
