@@ -126,7 +126,8 @@ MEASURE = """async () => {
         const scale = box.width / slide.offsetWidth;
         const pictures = [...slide.querySelectorAll("img")];
         await Promise.all(pictures.map(picture => picture.decode()));
-        const parts = slide.querySelectorAll(":scope > *:not(aside, .fragment), figure, img, pre, table, mjx-container");
+        const inside = ":scope > *:not(aside, .fragment), figure, img, pre, table, mjx-container";
+        const parts = slide.querySelectorAll(inside);
         const words = document.createTreeWalker(slide, NodeFilter.SHOW_TEXT), sizes = [];
         while (words.nextNode()) {
             const part = words.currentNode.parentElement;
