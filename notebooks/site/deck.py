@@ -24,7 +24,9 @@ EXERCISE = re.compile(r"^\*\*Exercise.*?(?=^> \*\*Predict|\Z)", flags=re.M | re.
 # what a reader with a notebook before them is told; nobody in a hall can do it
 TYPING = re.compile(
     r"\b(this|next|last|first|following) cell\b|\bcells? above\b|\bbelow\b|\brun (it|the)\b|\bclear the\b|\btype\b"
-    r"|\bclick|\bdrag\b|\bslider|\bTab\b|\barrow keys\b|\bkeyboard\b|\bcontrols\b|\bwithout (a kernel|running)\b|`CAM_",
+    r"|\bclick|\bdrag\b|\bslider|\bTab\b|\barrow keys\b|\bkeyboard\b|\bcontrols\b|\bwithout (a kernel|running)\b|`CAM_"
+    r"|\*\*Move\*\*|\bmove the one\b|\bwidget|\btakes you back\b|\bphoto_sets\.open\b"
+    r"|\bthe cells then\b|\bto have them too\b",
     flags=re.I,
 )
 HEAD = """<!DOCTYPE html>
@@ -84,16 +86,16 @@ def slides(out: Path, run: bool = True, paths: list[Path] = LESSONS) -> None:
 def lecture(lessons) -> list[Slide]:
     """The slides that lecture.yaml lists: a title, the figure of a lesson's cell, a sentence."""
     plan = yaml.safe_load(LECTURE.read_text(encoding="utf-8"))
-    shown = [Slide(plan["says"], title=plan["title"], opening=True)]
-    for row in plan["slides"]:
+    shown = []
+    for row in [plan["opening"], *plan["slides"]]:
         stem = next(stem for stem in lessons if stem.startswith(row["lesson"]))
         cell = next((cell for cell in lessons[stem].cells if cell.id == row["cell"]), None)
         drawn = [output for output in (cell or {}).get("outputs", []) if kind(output)]
         if not drawn:
             raise ValueError(f"expected a cell with a figure, got {row['cell']} of lesson {stem}: mend {LECTURE.name}")
         where = f"{plain(title(lessons[stem]).split(':')[0])} ▸ In [{cell.execution_count}]"
-        words = f"## {row['title']}\n\n{row['says']}"
-        shown.append(Slide(words, [drawn[row.get("picture", 0)]], kicker=where))
+        words = f"{'##' if shown else '#'} {row['title']}\n\n{row['says']}"
+        shown.append(Slide(words, drawn[:1], kicker=where, opening=not shown, title=row["title"]))
     return [part for slide in shown for part in arrange(slide)]
 
 

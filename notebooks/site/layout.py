@@ -12,7 +12,7 @@ from wall import LEAST, SLIDE
 WIDE, HIGH = SLIDE[0] - 112, SLIDE[1] - 64  # without the margins
 GAP, KICKER, COLUMN = 14, 28, 400
 WITH_FIGURE, HEADINGS = 25, {1: 44, 2: 36, 3: 30}  # sizes of text
-STORED = 70  # units an inch: a stored figure, of which nobody knows its text, is no smaller
+STORED = 55  # units an inch: a stored figure, of which nobody knows its text, is no smaller
 
 
 @dataclass
