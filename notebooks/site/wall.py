@@ -56,16 +56,16 @@ def show(fig, alt: str, photos: bool = False) -> None:
     display({kind: data, "text/plain": alt}, metadata={kind: {"alt": alt, **facts}}, raw=True)
 
 
-def fitting(inches, room: str = "alone") -> float:
-    """How many units of a slide an inch of the figure has, where it fills its room."""
-    return min(side / length for side, length in zip(ROOMS[room], inches, strict=True))
+def fitting(inches, rooms=ALONE) -> float:
+    """How many units of a slide an inch of the figure has, where it fills the better of the rooms."""
+    return max(min(width / inches[0], height / inches[1]) for width, height in rooms)
 
 
 def enlarge(fig) -> dict:
     """Make a figure's text readable at the size it will have on a slide -> {"inches": (w, h), "text": points}."""
     for _ in range(3):  # larger text changes the figure's size
         inches = size(fig)
-        least = LEAST * 72 / fitting(inches, "shared")
+        least = LEAST * 72 / fitting(inches, SHARED)
         if least > LARGEST:
             least = LEAST * 72 / fitting(inches)
         set_texts(fig, least)
