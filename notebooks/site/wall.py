@@ -30,10 +30,7 @@ HERE = Path(__file__).resolve().parent
 SLIDE = 1280, 720  # a slide's size in the units of its style sheet; 1080p is 1.5 times that, a 4K wall 3 times
 WALL = 3
 LEAST = 16  # the smallest text on a slide, in these units: 18 pt on a 1080p screen (24 of its pixels)
-ROOMS = {
-    "shared": (1160, 420),
-    "alone": (1160, 590),
-}  # for a figure below a question, and for one with a slide to itself
+ALONE, SHARED = [(1160, 590)], [(1160, 420), (735, 590)]  # rooms for a figure: to itself; below words, beside them
 LARGEST = 14  # points; a figure whose text would have to be larger has a slide to itself
 PNG_AT_MOST = 1_000_000  # bytes; what is larger is a picture of pictures, and becomes a JPEG
 FIRST = """import sys
