@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import wall
 import yaml
-from layout import Slide, arrange
+from layout import Slide, arrange, lines_of
 from nbconvert import SlidesExporter
 from reading import LESSONS, MATHJAX, REVEAL, content, figures, kind, plain, read, title
 
@@ -155,6 +155,9 @@ def add_outputs(found: list[Slide], cell, where: str, heading: str) -> None:
     """The figures of a code cell, one a slide, the first with the words before it; and what the cell prints."""
     drawn = [output for output in cell.outputs if kind(output)]
     told = [output for output in cell.outputs if not kind(output)]
+    if not drawn and found[-1].figures and not any("text/html" in output.get("data", {}) for output in told):
+        found[-1].notes.append(f"```\n{lines_of(told)}\n```")  # the numbers of the figure before
+        return
     for output in drawn or [None]:
         if found[-1].figures or found[-1].told or found[-1].opening:
             found.append(Slide(heading))
