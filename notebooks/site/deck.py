@@ -197,7 +197,7 @@ def cells(slide: Slide):
     parts = [(slide.words, "slide", "markdown")]
     answer = "fragment" if slide.asks and not slide.borrowed else "-"
     parts += [(figure(output), answer, "html") for output in slide.figures]
-    parts += [(f'<div class="told">{text}</div>', answer if slide.figures else "-", "html") for text in slide.told]
+    parts += [(f'<div class="told">{text}</div>', answer, "html") for text in slide.told]
     parts += [(note, "notes", "markdown") for note in slide.notes]
     for i, (source, slide_type, sort) in enumerate(parts):
         metadata = {"slideshow": {"slide_type": slide_type}}

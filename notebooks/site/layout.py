@@ -82,7 +82,7 @@ def best(words: str, output) -> tuple[str, float]:
     width, tall = inches(output)
     over = HIGH - KICKER - GAP - (height(words, WIDE, WITH_FIGURE) + GAP if words else 0)
     scales = {"over": min(WIDE / width, max(over, 1) / tall)}
-    if words and height(words, COLUMN, WITH_FIGURE) < HIGH - KICKER:
+    if words and "$$" not in words and height(words, COLUMN, WITH_FIGURE) < HIGH - KICKER:
         scales["beside"] = min((WIDE - COLUMN - 28) / width, (HIGH - KICKER - GAP) / tall)
     layout = max(scales, key=scales.get)
     return layout, scales[layout]
