@@ -17,6 +17,7 @@ from bs4 import BeautifulSoup
 from built import problems
 from conftest import ROOT
 from lessons import LESSONS, code_cells, read
+from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
 from cam_helpers import pictures
@@ -140,9 +141,9 @@ def test_numbers_of_cells_become_links():
 
 
 def test_works_are_linked_where_they_are_cited():
-    once = pages.cited("**Paper** Zhou et al., CVPR 2016, section 2")
+    once = reading.cited("**Paper** Zhou et al., CVPR 2016, section 2")
     assert once == "**Paper** [Zhou et al., CVPR 2016](https://arxiv.org/abs/1512.04150), section 2"
-    assert pages.cited(once) == once
+    assert reading.cited(once) == once
 
 
 # -- figures ------------------------------------------------------------------------------------------------------
@@ -256,6 +257,15 @@ def test_a_lesson_is_drawn_once_and_again_when_its_code_changes(tmp_path, monkey
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
     with pytest.raises(AssertionError, match="it is kept"):
         wall.drawn(path)
+
+
+def test_a_lesson_that_cannot_be_run_shows_its_stored_figures(monkeypatch, capsys):
+    def stops(_):
+        raise CellExecutionError("Traceback: long\nNameError: no such name", "NameError", "no such name")
+
+    monkeypatch.setattr(wall, "drawn", stops)
+    assert wall.source(LESSONS[0], run=True) == LESSONS[0]
+    assert "00_start_here could not be run; its stored figures are shown. NameError" in capsys.readouterr().out
 
 
 # -- slides -------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import wall
 import yaml
 from layout import Slide, arrange, lines_of
 from nbconvert import SlidesExporter
-from reading import LESSONS, MATHJAX, REVEAL, content, figures, kind, plain, read, title
+from reading import LESSONS, MATHJAX, REVEAL, cited, content, figures, kind, plain, read, title
 
 HERE = Path(__file__).resolve().parent
 LECTURE = HERE / "lecture.yaml"
@@ -39,8 +39,8 @@ KEYS = """<p>Arrow keys or space: on. S: the speaker's window, with what the les
 screen. ?: all keys. On paper: put <code>?print-pdf</code> behind a page's address
 (<code>lecture.html?print-pdf</code>), open it in Chrome or Chromium, and print to a file.</p>
 """
-STORED = """<p><b>The pictures are those stored in the lessons</b>, made for a page: on a large screen they blur, and
-their text is small. <code>make slides</code> runs the lessons and draws them anew.</p>
+STORED = """<p><b>The pictures of {lessons} are those stored in the lessons</b>, made for a page: on a large screen they
+blur, and their text is small. <code>make slides</code> runs the lessons and draws them anew.</p>
 """
 
 
@@ -62,7 +62,9 @@ def slides(out: Path, run: bool = True, paths: list[Path] = LESSONS) -> None:
         HERE / "slides" / "slides.css",
     ):
         shutil.copyfile(path, library / path.name)
-    lessons = {path.stem: read(wall.drawn(path) if run else path) for path in paths}
+    sources = {path: wall.source(path, run) for path in paths}
+    stored = ", ".join(path.stem[:2] for path, source in sources.items() if source == path)
+    lessons = {path.stem: read(source) for path, source in sources.items()}
     for stem, notebook in lessons.items():
         list(figures(notebook, stem))  # names them
     decks = {"lecture": lecture(lessons)} if paths == LESSONS else {}
@@ -78,7 +80,7 @@ def slides(out: Path, run: bool = True, paths: list[Path] = LESSONS) -> None:
         page, _ = exporter.from_notebook_node(notebook, resources={"mathjax": MATHJAX.name})
         (out / f"{stem}.html").write_text(page, encoding="utf-8")
         entries.append(f'<li><a href="{stem}.html">{html.escape(shown[0].title)}</a> ({len(shown)})</li>')
-    drawn = "" if run else STORED
+    drawn = STORED.format(lessons=stored) if stored else ""
     page = f"{HEAD}<ul>{''.join(entries)}</ul>{drawn}{KEYS}</body></html>\n"
     (out / "index.html").write_text(page, encoding="utf-8")
 
@@ -181,7 +183,7 @@ def cut(source: str, slide_type: str) -> tuple[str, str]:
 
 def for_a_hall(paragraph: str) -> str:
     """A paragraph without sentences about cells and typing, its links leading to other slides."""
-    paragraph = paragraph.replace("**Predict before you run.**", "**What do you expect?**")
+    paragraph = cited(paragraph).replace("**Predict before you run.**", "**What do you expect?**")
     paragraph = re.sub(r"\((\d\d_\w+)\.ipynb[^)]*\)", r"(\1.html)", paragraph)
     paragraph = re.sub(
         r"\[([^\]]+)\]\(\w+\.md[^)]*\)", r"\1", paragraph

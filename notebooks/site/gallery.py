@@ -26,7 +26,7 @@ def gallery(out: Path, run: bool = True) -> None:
     """run=True: figures for a wall, from the lessons' own code (see wall.py); else those that the lessons hold."""
     page = [HEAD]
     for path in LESSONS:
-        notebook = read(wall.drawn(path) if run else path)
+        notebook = read(wall.source(path, run))
         page.append(f"<h2>{html.escape(plain(title(notebook)))}</h2><div>")
         for name, data, words, cell in figures(notebook, path.stem):
             (out / name).write_bytes(data)

@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 from deck import slides
 from gallery import gallery
-from reading import LESSONS, ROOT, START, alt, figures, kind, read, tags, within
+from reading import LESSONS, ROOT, START, alt, cited, figures, kind, read, tags, within
 from sphinx.cmd.build import build_main
 
 HERE = Path(__file__).resolve().parent
@@ -37,11 +37,6 @@ ROW = re.compile(
 
 
 CELLS = re.compile(r"(?:(\d\d): )?cell (\d+)")
-# what lessons and pages cite, and where anybody can read it
-CITED = {
-    "Zhou et al., CVPR 2016": "https://arxiv.org/abs/1512.04150",
-    "Lin et al., *Network in Network*": "https://arxiv.org/abs/1312.4400",
-}
 
 
 def site(out: Path) -> None:
@@ -78,13 +73,6 @@ def stage(out: Path, site: Path) -> None:
                 cell.source = adapted(cell.source, path)
         notebook.cells = [part for cell in notebook.cells for part in [*number(cell, path), *dress(cell)]]
         write(out / path.relative_to(ROOT), nbformat.writes(notebook))
-
-
-def cited(text: str) -> str:
-    """A work that is named without a link leads to where it can be read."""
-    for words, address in CITED.items():
-        text = re.sub(rf"(?<!\[){re.escape(words)}(?!\]\()", f"[{words}]({address})", text)
-    return text
 
 
 def linked_cells(text: str) -> str:

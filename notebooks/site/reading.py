@@ -22,6 +22,14 @@ STAND_IN = "*In Jupyter there are controls here. The figure below shows one of t
 REMOTE = re.compile(r"!\[([^\]]*)\]\([a-z]+:[^)]+\)")
 LINK = re.compile(r"(?<!!)\[((?:!\[[^\]]*\]\([^)]*\)|[^\[\]])+)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 NAMED = re.compile(r"^\[([^\]]+)\]: (?![a-z]+:)([^#\s]+)(#\S+)?$", flags=re.M)
+# what lessons and pages cite, and where anybody can read it
+CITED = {
+    "Zhou et al., CVPR 2016": "https://arxiv.org/abs/1512.04150",
+    "Lin et al., *Network in Network*": "https://arxiv.org/abs/1312.4400",
+    "Choe et al., CVPR 2020": "https://arxiv.org/abs/2001.07437",
+    "the Places demo": "http://places.csail.mit.edu/demo.html",
+    "authors' demo": "http://places.csail.mit.edu/demo.html",
+}
 
 # both come as PyPI packages, so that nothing is fetched when a page is read; one file of MathJax, its fonts inside
 MATHJAX = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax" / "tex-svg.js"
@@ -123,6 +131,13 @@ def within(text: str, path: Path, pages: set[Path]) -> str:
         return f"[{link[1]}]: {found}" if (found := address(link)) else ""
 
     return NAMED.sub(named, LINK.sub(inline, REMOTE.sub(r"\1", text)))
+
+
+def cited(text: str) -> str:
+    """A work that is named without a link leads to where it can be read."""
+    for words, address in CITED.items():
+        text = re.sub(rf"(?<!\[){re.escape(words)}(?!\]\()", f"[{words}]({address})", text)
+    return text
 
 
 def title(notebook) -> str:

@@ -136,6 +136,17 @@ def encode(fig, dpi: float, photos: bool) -> tuple[str, str]:
 # -- outside it -----------------------------------------------------------------------------------------------------
 
 
+def source(path: Path, run: bool) -> Path:
+    """The notebook with figures for the wall; the lesson itself with run=False, or where it cannot be run here."""
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+    try:
+        return drawn(path) if run else path
+    except (CellExecutionError, DeadKernelError) as error:
+        print(f"{path.stem} could not be run; its stored figures are shown. {str(error).strip().splitlines()[-1]}")
+        return path
+
+
 def drawn(path: Path) -> Path:
     """The notebook with the lesson's figures for the wall, from the cache or from a run."""
     from cam_helpers import files
