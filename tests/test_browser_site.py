@@ -76,6 +76,11 @@ def test_pages_fit_the_window_and_show_every_picture(browser, built, scheme):
         page.set_viewport_size({"width": 1440, "height": 900})
         assert page.evaluate(WIDER) <= 0, f"{path.name} is wider than 1440 pixels"
     assert (page.evaluate(GROUND) > 380) == (scheme == "light")
+    page.goto((built("site") / "notebooks" / "README.html").as_uri(), wait_until="load")
+    page.add_style_tag(content="article p { color: #888 }")
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.evaluate("() => document.querySelectorAll('.moves').forEach(part => part.removeAttribute('tabindex'))")
+    assert page.evaluate(FAINT) and page.evaluate(UNSAID), "both are noticed"
     assert wrong == []
     page.close()
 
@@ -86,7 +91,7 @@ def test_a_cell_that_the_companion_names_is_a_click_away(browser, built):
     page.get_by_role("link", name="02: cell 7").click()
     page.wait_for_selector("#cell-7")
     assert page.url.endswith("02_networks_that_localize.html#cell-7") and wrong == []
-    assert 0 <= page.locator("#cell-7").bounding_box()["y"] < 450
+    page.wait_for_function("() => Math.abs(document.querySelector('#cell-7').getBoundingClientRect().y - 200) < 250")
     page.close()
 
 
