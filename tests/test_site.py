@@ -153,7 +153,7 @@ def test_works_are_linked_where_they_are_cited():
     ("words", "name"),
     [
         ("Right boxes by threshold: 68% at 20 %.", "05_localize__right_boxes_threshold"),
-        ("A cup of coffee. Right the same photo in grey.", "05_localize__cup_coffee"),
+        ("A cup of coffee. Right the same photo in grey.", "05_localize__cup_coffee_right_photo_grey"),
         ("Bars of 27 words, with intervals", "05_localize__bars_words_intervals"),
     ],
 )

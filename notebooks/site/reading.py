@@ -93,8 +93,11 @@ def figures(notebook, stem: str):
 
 def named(words: str, stem: str, used: set[str]) -> str:
     """A name that says what a picture shows: the first words of its text, without numbers, which may change."""
-    start = re.split(r"[.:;]", words)[0]
-    telling = [word for word in re.findall(r"[a-z]{2,}", start.lower()) if word not in SMALL_WORDS]
+    telling = []
+    for clause in re.split(r"[.:;]", words.lower()):
+        telling += [word for word in re.findall(r"[a-z]{2,}", clause) if word not in SMALL_WORDS]
+        if len(telling) >= 3:
+            break
     first = "_".join(stem.split("_")[:2]) + "__" + "_".join(telling[:5])
     name, times = first, 1
     while name in used:  # the like is shown twice
