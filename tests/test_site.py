@@ -214,6 +214,19 @@ def test_text_on_the_wall_is_18_points_at_least():
         plt.close(fig)
 
 
+def test_words_in_a_picture_grow_until_they_touch():
+    """Words at nine places, small in a high figure: they grow, and none lies over its neighbour."""
+    fig, ax = plt.subplots(figsize=(4, 8))
+    for place in range(27):
+        ax.text(place % 3 / 3, place // 3 / 9, "longer words", fontsize=5)
+    facts = wall.enlarge(fig)
+    assert wall.overlaps(ax) == 0 and 6 < ax.texts[0].get_fontsize() < 16 * 72 / wall.fitting(facts["inches"])
+    for text in ax.texts:
+        text.set_fontsize(40)
+    assert wall.overlaps(ax) > 20
+    plt.close(fig)
+
+
 def test_lines_are_stored_as_lines_and_pictures_in_the_pixels_of_a_4k_screen():
     fig = small_print(photo=False)
     kind, data = wall.encode(fig, 300, photos=False)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
@@ -60,6 +61,10 @@ def fitting(inches, rooms=ALONE) -> float:
 
 def enlarge(fig) -> dict:
     """Make a figure's text readable at the size it will have on a slide -> {"inches": (w, h), "text": points}."""
+    for ax in fig.findobj(Axes):
+        ax.written = [(text.get_fontsize(), text) for text in ax.texts if text.get_text().strip()]
+    fig.canvas.draw()
+    crowded = {ax: overlaps(ax) for ax in fig.findobj(Axes)}
     for _ in range(3):  # larger text changes the figure's size
         inches = size(fig)
         least = LEAST * 72 / fitting(inches, SHARED)
@@ -67,6 +72,7 @@ def enlarge(fig) -> dict:
             least = LEAST * 72 / fitting(inches)
         set_texts(fig, least)
         wrap_titles(fig)
+        part_texts(fig, crowded)
     return {"inches": size(fig), "text": smallest(fig)}
 
 
@@ -109,6 +115,23 @@ def wrap_titles(fig) -> None:
             characters -= 1
             title.set_text("\n".join(part for line in lines for part in textwrap.wrap(line, characters)))
             needed = title.get_window_extent().width
+
+
+def part_texts(fig, crowded: dict) -> None:
+    """Words in axes become smaller again, where more of them than in the lesson would lie over each other."""
+    fig.canvas.draw()
+    for ax, allowed in crowded.items():
+        while overlaps(ax) > allowed and any(text.get_fontsize() > size for size, text in ax.written):
+            for size, text in ax.written:
+                text.set_fontsize(max(size, text.get_fontsize() - 0.5))
+
+
+def overlaps(ax) -> int:
+    """How many pairs of an axes' texts lie over each other."""
+    ends = np.array([text.get_window_extent().extents for _, text in ax.written]).reshape(-1, 4)
+    low, high = ends[:, None, :2], ends[:, None, 2:]
+    over = ((low < ends[None, :, 2:]) & (ends[None, :, :2] < high)).all(2)
+    return int(np.triu(over, 1).sum())
 
 
 def share(ax, fig) -> float:
