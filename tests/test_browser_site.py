@@ -77,7 +77,7 @@ def test_pages_fit_the_window_and_show_every_picture(browser, built, scheme):
         assert page.evaluate(WIDER) <= 0, f"{path.name} is wider than 1440 pixels"
     assert (page.evaluate(GROUND) > 380) == (scheme == "light")
     page.goto((built("site") / "notebooks" / "README.html").as_uri(), wait_until="load")
-    page.add_style_tag(content="article p { color: #888 }")
+    page.add_style_tag(content="article p { color: #777 }")
     page.set_viewport_size({"width": 390, "height": 900})
     page.evaluate("() => document.querySelectorAll('.moves').forEach(part => part.removeAttribute('tabindex'))")
     assert page.evaluate(FAINT) and page.evaluate(UNSAID), "both are noticed"
