@@ -137,6 +137,7 @@ def test_numbers_of_cells_become_links():
     assert pages.linked_cells("| 04:37 | 07: cell 16, cell 2 · 06: cell 20 |").strip() == (
         "| 04:37 | [07: cell 16](#07-cell-16), [cell 2](#07-cell-2) · [06: cell 20](#06-cell-20) |"
     )
+    assert "[12, exercise 3 and cell 14](#12-cell-14)" in pages.linked_cells("| pose | 12, exercise 3 and cell 14 |")
     assert pages.linked_cells("Cell 7 is the one with [7]: 02: cell 7").strip().endswith("02: cell 7")
 
 

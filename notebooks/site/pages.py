@@ -36,7 +36,7 @@ ROW = re.compile(
 )
 
 
-CELLS = re.compile(r"(?:(\d\d): )?cell (\d+)")
+CELLS = re.compile(r"(?:(\d\d)(?:: |, [\w ]+ and ))?cell (\d+)")
 
 
 def site(out: Path) -> None:
