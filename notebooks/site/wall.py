@@ -32,7 +32,7 @@ SLIDE = 1280, 720  # a slide's size in the units of its style sheet; 1080p is 1.
 WALL = 3
 LEAST = 16  # the smallest text on a slide, in these units: 18 pt on a 1080p screen (24 of its pixels)
 ALONE, SHARED = [(1160, 590)], [(1160, 420), (735, 590)]  # rooms for a figure: to itself; below words, beside them
-LARGEST = 14  # points; a figure whose text would have to be larger has a slide to itself
+LARGEST = 15  # points; a figure whose text would have to be larger has a slide to itself
 PNG_AT_MOST = 1_000_000  # bytes; what is larger is a picture of pictures, and becomes a JPEG
 FIRST = """import sys
 sys.path.insert(0, {folder!r})
