@@ -28,6 +28,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
+TOOLS = str(HERE.parent / "tools")
 SLIDE = 1280, 720  # a slide's size in the units of its style sheet; 1080p is 1.5 times that, a 4K wall 3 times
 WALL = 3
 LEAST = 16  # the smallest text on a slide, in these units: 18 pt on a 1080p screen (24 of its pixels)
@@ -163,9 +164,12 @@ def source(path: Path, run: bool) -> Path:
     """The notebook with figures for the wall; the lesson itself with run=False, or where it cannot be run here."""
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
+    sys.path.insert(0, TOOLS)
+    from execute import Refuted  # a sentence of the lesson is not true of this run
+
     try:
         return drawn(path) if run else path
-    except (CellExecutionError, DeadKernelError) as error:
+    except (CellExecutionError, DeadKernelError, Refuted) as error:
         print(f"{path.stem} could not be run; its stored figures are shown. {str(error).strip().splitlines()[-1]}")
         return path
 
@@ -189,7 +193,7 @@ def drawn(path: Path) -> Path:
 
 def execute(path: Path, timeout: int = 900) -> nbformat.NotebookNode:
     """The lesson after a run in which `show` draws; cells keep their numbers."""
-    sys.path.insert(0, str(HERE.parent / "tools"))
+    sys.path.insert(0, TOOLS)
     from execute import Client, is_bar
 
     notebook = nbformat.read(path, as_version=4)
