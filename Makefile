@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 LAB_FLAGS := "--ServerApp.tornado_settings={'websocket_max_message_size': 500_000_000}"
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all test-floors notebooks checkpoints course release grade site slides lint bench clean
+.PHONY: help lab test test-all test-floors notebooks checkpoints course release grade site slides figures lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | \
@@ -55,9 +55,11 @@ grade: $(VENV)/.grade  ## marks and feedback for SUBMISSIONS=folder; goes on whe
 site: $(VENV)/.test  ## all lessons as pages to read without running them: dist/site/index.html
 	$(BIN)/python notebooks/site/pages.py site
 
-slides: $(VENV)/.test  ## slides of all lessons: dist/slides/index.html; every figure as a file: dist/figures/index.html
-	$(BIN)/python notebooks/site/pages.py slides
-	$(BIN)/python notebooks/site/pages.py figures
+slides: figures  ## slides of the lecture and of all lessons: dist/slides/index.html (ARGS=--stored: without running them)
+	$(BIN)/python notebooks/site/pages.py slides $(ARGS)
+
+figures: $(VENV)/.test  ## every figure as a file, drawn for a 4K wall: dist/figures/index.html; runs each lesson once
+	$(BIN)/python notebooks/site/pages.py figures $(ARGS)
 
 lint: $(VENV)/.test  ## ruff on code and notebooks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

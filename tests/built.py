@@ -13,7 +13,7 @@ from conftest import ROOT
 
 
 def build(what: str, out: Path) -> Path:
-    command = [sys.executable, str(ROOT / "notebooks" / "site" / "pages.py"), what, str(out)]
+    command = [sys.executable, str(ROOT / "notebooks" / "site" / "pages.py"), what, str(out), "--stored"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "CAM_REPOSITORY": ""})
     assert done.returncode == 0, done.stdout + done.stderr
     return out

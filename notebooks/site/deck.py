@@ -5,23 +5,54 @@ from __future__ import annotations
 import html
 import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
+import wall
+import yaml
+from layout import Slide, arrange, lines_of
 from nbconvert import SlidesExporter
-from reading import LESSONS, MATHJAX, REVEAL, kind, picture_size, plain, read, title
+from reading import LESSONS, MATHJAX, REVEAL, cited, content, figures, kind, plain, read, title
 
 HERE = Path(__file__).resolve().parent
+LECTURE = HERE / "lecture.yaml"
 HEADING = re.compile(r"^(?=#{1,3} )", flags=re.M)
 QUIZ = re.compile(r"^1\. .*\(a\).*", flags=re.M | re.S)
-STARTS, ROOM = ("slide", "subslide"), 150  # words
+STARTS = ("slide", "subslide")
 EXERCISE = re.compile(r"^\*\*Exercise.*?(?=^> \*\*Predict|\Z)", flags=re.M | re.S)
+# what a reader with a notebook before them is told; nobody in a hall can do it
+TYPING = re.compile(
+    r"\b(this|next|last|first|following) cell\b|\bcells? above\b|\bbelow\b|\brun (it|the)\b|\bclear the\b|\btype\b"
+    r"|\bclick|\bdrag\b|\bslider|\bTab\b|\barrow keys\b|\bkeyboard\b|\bcontrols\b|\bwithout (a kernel|running)\b|`CAM_"
+    r"|\*\*Move\*\*|\bmove the one\b|\bwidget|\btakes you back\b|\bphoto_sets\.open\b"
+    r"|\bthe cells then\b|\bto have them too\b",
+    flags=re.I,
+)
+HEAD = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Slides</title></head>
+<body style="font: 20px/1.6 system-ui, sans-serif; max-width: 50em; margin: 2em auto; padding: 0 1em">
+<h1>Slides</h1>
+"""
+KEYS = """<p>Arrow keys or space: on. S: the speaker's window, with what the lesson says to each picture. F: full
+screen. ?: all keys. On paper: put <code>?print-pdf</code> behind a page's address
+(<code>lecture.html?print-pdf</code>), open it in Chrome or Chromium, and print to a file.</p>
+"""
+STORED = """<p><b>The pictures of {lessons} are those stored in the lessons</b>, made for a page: on a large screen they
+blur, and their text is small. <code>make slides</code> runs the lessons and draws them anew.</p>
+"""
 
 
-def slides(out: Path) -> None:
-    """One page a lesson, a list of them, and beside them reveal.js and MathJax: nothing comes from elsewhere."""
-    library = out / "lib"
+def slides(out: Path, run: bool = True, paths: list[Path] = LESSONS) -> None:
+    """One page a lesson, one of the whole lecture, a list of them, and what they need: nothing comes from elsewhere.
+
+    run=True: lessons run where their figures for the wall are not there yet (see wall.py); else stored ones are shown.
+    With fewer lessons there is no deck of the lecture.
+    """
+    library, folder = out / "lib", out / "figures"
     library.mkdir()
+    folder.mkdir()
     for path in (
         REVEAL / "dist" / "reveal.js",
         REVEAL / "dist" / "reveal.css",
@@ -31,53 +62,113 @@ def slides(out: Path) -> None:
         HERE / "slides" / "slides.css",
     ):
         shutil.copyfile(path, library / path.name)
+    sources = {path: wall.source(path, run) for path in paths}
+    stored = ", ".join(path.stem[:2] for path, source in sources.items() if source == path)
+    lessons = {path.stem: read(source) for path, source in sources.items()}
+    for stem, notebook in lessons.items():
+        list(figures(notebook, stem))  # names them
+    decks = {"lecture": lecture(lessons)} if paths == LESSONS else {}
+    decks |= {stem: deck(notebook) for stem, notebook in lessons.items()}
     exporter = SlidesExporter(template_name="slides", extra_template_basedirs=[str(HERE)], exclude_anchor_links=True)
     entries = []
-    for path in LESSONS:
-        notebook = deck(read(path))
+    for stem, shown in decks.items():
+        notebook = nbformat.v4.new_notebook(
+            cells=[cell for slide in shown for cell in cells(slide)], metadata={"title": shown[0].title}
+        )
+        for output in (output for slide in shown for output in slide.figures):
+            (folder / output.metadata.name).write_bytes(content(output))
         page, _ = exporter.from_notebook_node(notebook, resources={"mathjax": MATHJAX.name})
-        (out / f"{path.stem}.html").write_text(page, encoding="utf-8")
-        entries.append(f'<li><a href="{path.stem}.html">{html.escape(notebook.metadata.title)}</a></li>')
-    (out / "index.html").write_text(
-        '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Slides</title>'
-        '<body style="font: 20px/1.6 system-ui, sans-serif; max-width: 50em; margin: 2em auto; padding: 0 1em">'
-        f"<h1>Slides</h1><ul>{''.join(entries)}</ul>"
-        "<p>Arrow keys or space: on. S: the speaker's window, with what the lesson says to each picture. "
-        "F: full screen. ?: all keys.</p></body></html>",
-        encoding="utf-8",
-    )
+        (out / f"{stem}.html").write_text(page, encoding="utf-8")
+        entries.append(f'<li><a href="{stem}.html">{html.escape(shown[0].title)}</a> ({len(shown)})</li>')
+    drawn = STORED.format(lessons=stored) if stored else ""
+    page = f"{HEAD}<ul>{''.join(entries)}</ul>{drawn}{KEYS}</body></html>\n"
+    (out / "index.html").write_text(page, encoding="utf-8")
 
 
-def deck(notebook) -> nbformat.NotebookNode:
-    """The slide cells of a lesson, each cut to what a slide holds.
+def lecture(lessons) -> list[Slide]:
+    """The slides that lecture.yaml lists: a title, the figure of a lesson's cell, a sentence."""
+    plan = yaml.safe_load(LECTURE.read_text(encoding="utf-8"))
+    shown = []
+    for row in [plan["opening"], *plan["slides"]]:
+        stem = next(stem for stem in lessons if stem.startswith(row["lesson"]))
+        cell = next((cell for cell in lessons[stem].cells if cell.id == row["cell"]), None)
+        drawn = [output for output in (cell or {}).get("outputs", []) if kind(output)]
+        if not drawn:
+            raise ValueError(f"expected a cell with a figure, got {row['cell']} of lesson {stem}: mend {LECTURE.name}")
+        where = f"{plain(title(lessons[stem]).split(':')[0])} ▸ In [{cell.execution_count}]"
+        words = f"{'##' if shown else '#'} {row['title']}\n\n{row['says']}"
+        shown.append(Slide(words, drawn[:1], kicker=where, opening=not shown, title=row["title"]))
+    return [part for slide in shown for part in arrange(slide)]
 
-    A cell is shown from its heading on, without exercises; what stands before the heading closes the section before,
-    and becomes a note to the speaker, as do paragraphs for which there is no room. Unmarked cells are left out. Each
-    figure says where in the lesson it is.
+
+def deck(notebook) -> list[Slide]:
+    """The slides of a lesson: its marked cells, each figure with the question or the words that lead to it.
+
+    A cell is shown from its heading on, without exercises and without what only a reader at a keyboard can do; what
+    stands before the heading closes the section before, and becomes a note to the speaker, as do words for which there
+    is no room, and printed lines beside a figure. Where the words ask for a prediction, the figure comes with the next
+    key. `"picture": "ID"` in the slideshow metadata of a question shows the figure of that earlier cell with it: what
+    is asked about.
     """
-    cells, section, shown = [], "", None
     name = title(notebook)
+    drawn = {cell.id: [output for output in cell.get("outputs", []) if kind(output)] for cell in notebook.cells}
+    found, section, shown = [], "", None
     for cell in notebook.cells:
-        slide_type = cell.metadata.get("slideshow", {}).get("slide_type", "skip")
+        marks = cell.metadata.get("slideshow", {})
+        slide_type = marks.get("slide_type", "skip")
         source = cell.source if cell.cell_type == "markdown" else ""
-        before, text, rest = cut(source, slide_type)
-        if before and slide_type in STARTS and shown == section:
-            cells.append(words(before, "notes"))
+        before, text = cut(source, slide_type)
+        if before and found and slide_type in STARTS and shown == section:
+            found[-1].notes.append(before)
         section = [section, *re.findall(r"^## (.+)$", source, flags=re.M)][-1]
         if slide_type == "skip":
             continue
-        if cell.cell_type == "code":
-            cell.metadata.kicker = plain(f"{name.split(':')[0]} ▸ {section} ▸ In [{cell.execution_count}]")
-            cells += lay_out(cell)
-        else:
-            cells += [words(text, slide_type)] + ([words(rest, "notes")] if rest else [])
         shown = section
-    size(cells)
-    return nbformat.v4.new_notebook(cells=cells, metadata={**notebook.metadata, "title": plain(name)})
+        if cell.cell_type == "code":
+            where = plain(f"{name.split(':')[0]} ▸ {section} ▸ In [{cell.execution_count}]")
+            add_outputs(found, cell, where, f"## {section}" if section else "")
+        elif slide_type == "notes":
+            found[-1].notes.append(text)
+        else:
+            asked = drawn[marks["picture"]][:1] if "picture" in marks else []
+            add_words(found, text, asked, slide_type in STARTS, f"## {section}")
+    found[0].title = plain(name)
+    if not found[0].figures:  # what the lesson ends on is its emblem, as on the site's first page
+        found[0].figures = [output for outputs in drawn.values() for output in outputs][-1:]
+        found[0].borrowed = True
+    for before, slide in pairwise(found):
+        if slide.says_little:
+            before.notes += [slide.words, *slide.notes]
+    return [part for slide in found if not slide.says_little for part in arrange(slide)]
 
 
-def cut(source: str, slide_type: str) -> tuple[str, str, str]:
-    """What stands before the heading, what a slide shows, and what it has no room for."""
+def add_words(found: list[Slide], text: str, asked: list, starts: bool, heading: str) -> None:
+    """A slide of words, with the picture that they ask about; or more words for the slide that is there."""
+    if starts or found[-1].figures:
+        headed = text.startswith("#")
+        found.append(Slide(text if headed else f"{heading}\n\n{text}", opening=not found, headed=headed))
+    else:
+        found[-1].words += f"\n\n{text}"
+    if asked:
+        found[-1].figures, found[-1].borrowed = asked, True
+
+
+def add_outputs(found: list[Slide], cell, where: str, heading: str) -> None:
+    """The figures of a code cell, one a slide, the first with the words before it; and what the cell prints."""
+    drawn = [output for output in cell.outputs if kind(output)]
+    told = [output for output in cell.outputs if not kind(output)]
+    if not drawn and found[-1].figures and not any("text/html" in output.get("data", {}) for output in told):
+        found[-1].notes.append(f"```\n{lines_of(told)}\n```")  # the numbers of the figure before
+        return
+    for output in drawn or [None]:
+        if found[-1].figures or found[-1].told or found[-1].opening:
+            found.append(Slide(heading))
+        found[-1].figures, found[-1].kicker = [output] if output else [], where
+    found[-1].told += told
+
+
+def cut(source: str, slide_type: str) -> tuple[str, str]:
+    """What stands before the heading, and what can be shown in a hall."""
     heading = HEADING.search(source)
     start = heading.start() if heading else 0
     before, source = EXERCISE.sub("", source[:start]).strip(), source[start:]
@@ -87,60 +178,43 @@ def cut(source: str, slide_type: str) -> tuple[str, str, str]:
     predicts = [i for i, paragraph in enumerate(paragraphs) if paragraph.startswith("> **Predict")]
     if predicts and slide_type not in STARTS:  # with the paragraph that leads to it; the rest is about cells in between
         paragraphs = paragraphs[max(predicts[0] - 1, 0) :]
-    kept, rest = [], []
-    for paragraph in paragraphs:
-        room = len(" ".join([*kept, paragraph]).split()) <= ROOM and not rest
-        (kept if room or slide_type == "notes" or paragraph.startswith("> **Predict") else rest).append(paragraph)
-    return before, "\n\n".join(kept), "\n\n".join(rest)
+    return before, "\n\n".join(filter(None, map(for_a_hall, paragraphs)))
 
 
-def words(source: str, slide_type: str):
-    source = re.sub(r"\((\d\d_\w+)\.ipynb", r"(\1.html", source)  # a lesson links to the slides of another
-    source = re.sub(r"\[([^\]]+)\]\(\w+\.md[^)]*\)", r"\1", source)  # slides have no other pages: the name is left
-    return nbformat.v4.new_markdown_cell(source, metadata={"slideshow": {"slide_type": slide_type}})
+def for_a_hall(paragraph: str) -> str:
+    """A paragraph without sentences about cells and typing, its links leading to other slides."""
+    paragraph = cited(paragraph).replace("**Predict before you run.**", "**What do you expect?**")
+    paragraph = re.sub(r"\((\d\d_\w+)\.ipynb[^)]*\)", r"(\1.html)", paragraph)
+    paragraph = re.sub(
+        r"\[([^\]]+)\]\(\w+\.md[^)]*\)", r"\1", paragraph
+    )  # slides have no other pages: the name is left
+    if paragraph.startswith(("$$", "|", "#", "```")) or not TYPING.search(paragraph):
+        return paragraph
+    lines = [line for line in re.split(r"(?<=[.!?:)])\s+(?=[A-Z*$`\d])", paragraph) if not TYPING.search(line)]
+    return " ".join(lines)
 
 
-def size(cells) -> None:
-    """The fewer words, the larger."""
-    starts = [i for i, cell in enumerate(cells) if cell.metadata.slideshow.slide_type in STARTS]
-    for first, last in zip(starts, [*starts[1:], len(cells)], strict=True):
-        texts = [cell for cell in cells[first:last] if cell.cell_type == "markdown"]
-        said = [cell.source for cell in texts if cell.metadata.slideshow.slide_type != "notes"]
-        count = len(" ".join(said).split()) + 30 * ("$$" in "".join(said))
-        if cells[first].cell_type == "markdown":
-            large = "large" if count < 75 else "" if count < 130 else "dense"
-            cells[first].metadata.layout = "title" if first == 0 else large
+def cells(slide: Slide):
+    """A slide as the notebook cells that nbconvert makes a slide of."""
+    parts = [(slide.words, "slide", "markdown")]
+    answer = "fragment" if slide.asks and not slide.borrowed else "-"
+    parts += [(figure(output), answer, "html") for output in slide.figures]
+    parts += [(f'<div class="told">{text}</div>', answer, "html") for text in slide.told]
+    parts += [(note, "notes", "markdown") for note in slide.notes]
+    for i, (source, slide_type, sort) in enumerate(parts):
+        metadata = {"slideshow": {"slide_type": slide_type}}
+        if i == 0:
+            metadata |= {"layout": slide.layout, "kicker": slide.kicker}
+        if sort == "markdown":
+            yield nbformat.v4.new_markdown_cell(source, metadata=metadata)
+        else:
+            shown = nbformat.v4.new_output("display_data", {"text/html": source})
+            yield nbformat.v4.new_code_cell("", outputs=[shown], metadata=metadata)
 
 
-def lay_out(cell) -> list:
-    """Figures first, lines as large as fit: beside the figure or below it, whichever shows more of the figure.
-
-    Where the figure would be small either way, the lines have the next slide to themselves -> one cell or two.
-    """
-    drawn = [output for output in cell.outputs if kind(output)]
-    said = [output for output in cell.outputs if not kind(output) and "text/html" not in output.get("data", {})]
-    tables = [output for output in cell.outputs if output not in drawn and output not in said]
-    text = "\n".join(o.get("text", o.get("data", {}).get("text/plain", "")).strip("\n") for o in said)
-    columns = max(map(len, text.splitlines()), default=1)
-    sizes = {"below": min(19, 1140 / (0.603 * columns)), "beside": min(19, 545 / (0.603 * columns)), "alone": 0}
-    sizes["alone"] = min(24, 1140 / (0.603 * columns))
-    layout = "below" if drawn else "alone"
-    if len(drawn) == 1 and text:
-        width, height = picture_size(drawn[0])
-        lines = text.count("\n") + 1
-        scale = {
-            "below": min(1168 / width, (610 - lines * 1.25 * sizes["below"]) / height),
-            "beside": min(570 / width, 560 / height) * (sizes["beside"] > 12),
-        }
-        layout = max(scale, key=scale.get)
-        if scale[layout] < 0.75:
-            layout = "apart"
-    page = f'<pre style="font-size: {sizes.get(layout, sizes["alone"]):.1f}px">{html.escape(text)}</pre>'
-    told = tables + ([nbformat.v4.new_output("display_data", {"text/html": page})] if text else [])
-    parts = [drawn, told] if layout == "apart" else [drawn + told]
-    return [
-        nbformat.from_dict(
-            {**cell, "id": f"{cell.id}-{i}", "outputs": part, "metadata": {**cell.metadata, "layout": layout}}
-        )
-        for i, part in enumerate(parts)
-    ]
+def figure(output) -> str:
+    facts = output.metadata.get(kind(output), {})
+    more = "".join(f' data-{name}="{facts[name]}"' for name in ("text", "inches") if name in facts)
+    return (
+        f'<figure><img src="figures/{output.metadata.name}" alt="{html.escape(facts.get("alt", ""))}"{more}></figure>'
+    )

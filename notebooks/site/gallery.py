@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from pathlib import Path
 
+import wall
 from reading import LESSONS, figures, plain, read, title
 
 HEAD = """<!DOCTYPE html>
@@ -17,21 +18,22 @@ figure { margin: 0; } img { width: 100%; height: 14rem; object-fit: contain; obj
 figcaption { font-size: 0.85rem; overflow-wrap: anywhere; }
 </style></head><body><main>
 <h1>Figures of the lessons</h1>
-<p>02_07.png is the picture of the cell In [7] in lesson 02. Licence: CC-BY-4.0.</p>
+<p>A name says what is shown; the number is that of the cell which draws it. Licence: CC-BY-4.0.</p>
 """
 
 
-def gallery(out: Path) -> None:
+def gallery(out: Path, run: bool = True) -> None:
+    """run=True: figures for a wall, from the lessons' own code (see wall.py); else those that the lessons hold."""
     page = [HEAD]
     for path in LESSONS:
-        notebook = read(path)
+        notebook = read(wall.source(path, run))
         page.append(f"<h2>{html.escape(plain(title(notebook)))}</h2><div>")
-        for name, data, words, _ in figures(notebook, path.stem):
+        for name, data, words, cell in figures(notebook, path.stem):
             (out / name).write_bytes(data)
             text = html.escape(words)
             page.append(
                 f'<figure><a href="{name}"><img src="{name}" alt="{text}" loading="lazy"></a>'
-                f"<figcaption><b>{name}</b> {text}</figcaption></figure>"
+                f"<figcaption>{path.stem[:2]}: cell {cell.execution_count} · <b>{name}</b> {text}</figcaption></figure>"
             )
         page.append("</div>")
     (out / "index.html").write_text("\n".join([*page, "</main></body></html>\n"]), encoding="utf-8")

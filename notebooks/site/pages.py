@@ -3,6 +3,9 @@
 python notebooks/site/pages.py site [DIR]      a static site (Sphinx, MyST-NB), by default in dist/site
 python notebooks/site/pages.py slides [DIR]    slides (nbconvert, reveal.js) in dist/slides
 python notebooks/site/pages.py figures [DIR]   every figure as a file, with a page of them, in dist/figures
+
+Slides and figures are drawn for a wall (wall.py): each lesson runs once, for minutes. --stored takes the figures that
+the lessons hold.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from pathlib import Path
 import nbformat
 from deck import slides
 from gallery import gallery
-from reading import LESSONS, ROOT, START, alt, figures, kind, read, tags, within
+from reading import LESSONS, ROOT, START, alt, cited, figures, kind, read, tags, within
 from sphinx.cmd.build import build_main
 
 HERE = Path(__file__).resolve().parent
@@ -33,10 +36,14 @@ ABOUT = [
         "CHANGELOG.md",
     )
 ]
+COMPANION = ROOT / "notebooks" / "README.md"
 IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 ROW = re.compile(
     r"^\| (?P<number>\d\d) \| \[(?P<name>[^\]]+)\]\((?P<file>[^)]+)\) \| (?P<what>[^|]+) \| (?P<time>\d+) \|$"
 )
+
+
+CELLS = re.compile(r"(?:(\d\d)(?:: |, [\w ]+ and ))?cell (\d+)")
 
 
 def site(out: Path) -> None:
@@ -56,13 +63,14 @@ def stage(out: Path, site: Path) -> None:
     pages = {*notebooks, *about, START}
 
     def adapted(text: str, path: Path) -> str:
-        text = within(text, path, pages)
+        text = cited(within(text, path, pages))
         for picture in IMAGE.findall(text):
             copy(path.parent / picture, out)
         return text
 
     for path in about:
-        write(out / path.relative_to(ROOT), adapted(path.read_text(encoding="utf-8"), path))
+        text = adapted(path.read_text(encoding="utf-8"), path)
+        write(out / path.relative_to(ROOT), linked_cells(text) if path == COMPANION else text)
     start = adapted(START.read_text(encoding="utf-8"), START)
     write(out / "index.md", start_page(start, site, [path.relative_to(ROOT) for path in about]))
     for path in notebooks:
@@ -70,8 +78,32 @@ def stage(out: Path, site: Path) -> None:
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 cell.source = adapted(cell.source, path)
-        notebook.cells = [dressed for cell in notebook.cells for dressed in dress(cell)]
+        notebook.cells = [part for cell in notebook.cells for part in [*number(cell, path), *dress(cell)]]
         write(out / path.relative_to(ROOT), nbformat.writes(notebook))
+
+
+def linked_cells(text: str) -> str:
+    """The companion's `00: cell 2, cell 4` leads to these cells of lesson 00."""
+    lines = []
+    for line in text.splitlines():
+        lesson = None
+
+        def link(found):
+            nonlocal lesson
+            lesson = found[1] or lesson
+            return f"[{found[0]}](#{lesson}-cell-{found[2]})" if lesson else found[0]
+
+        lines.append(CELLS.sub(link, line) if line.startswith("|") else line)
+    return "\n".join([*lines, ""])
+
+
+def number(cell, path: Path) -> list:
+    """Above a code cell its number, to refer to and to link to -> one cell, or none."""
+    if cell.cell_type != "code" or not cell.execution_count or path not in LESSONS:
+        return []
+    where = f"cell-{cell.execution_count}"
+    words = f'({path.stem[:2]}-{where})=\n\n<a class="number" href="#{where}">cell {cell.execution_count}</a>'
+    return [nbformat.v4.new_markdown_cell(words)]
 
 
 def dress(cell) -> list:
@@ -140,9 +172,10 @@ def copy(path: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    what, *where = sys.argv[1:]
+    what, *where = [argument for argument in sys.argv[1:] if argument != "--stored"]
     out = Path(where[0] if where else ROOT / "dist" / what).resolve()
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    {"site": site, "slides": slides, "figures": gallery}[what](out)
+    drawn = {} if what == "site" else {"run": "--stored" not in sys.argv}
+    {"site": site, "slides": slides, "figures": gallery}[what](out, **drawn)
     print(out / "index.html")

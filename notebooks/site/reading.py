@@ -6,7 +6,6 @@ import base64
 import io
 import os
 import re
-import string
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,12 +15,21 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 START = ROOT / "README.md"
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-PICTURES = {"image/png": ".png", "image/jpeg": ".jpg"}
+PICTURES = {"image/png": ".png", "image/jpeg": ".jpg", "image/svg+xml": ".svg"}
+SMALL_WORDS = set("a an and at by each for from in its of on one same that the their to under with".split())  # noqa: SIM905
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STAND_IN = "*In Jupyter there are controls here. The figure below shows one of their states.*"
 REMOTE = re.compile(r"!\[([^\]]*)\]\([a-z]+:[^)]+\)")
 LINK = re.compile(r"(?<!!)\[((?:!\[[^\]]*\]\([^)]*\)|[^\[\]])+)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 NAMED = re.compile(r"^\[([^\]]+)\]: (?![a-z]+:)([^#\s]+)(#\S+)?$", flags=re.M)
+# what lessons and pages cite, and where anybody can read it
+CITED = {
+    "Zhou et al., CVPR 2016": "https://arxiv.org/abs/1512.04150",
+    "Lin et al., *Network in Network*": "https://arxiv.org/abs/1312.4400",
+    "Choe et al., CVPR 2020": "https://arxiv.org/abs/2001.07437",
+    "the Places demo": "http://places.csail.mit.edu/demo.html",
+    "authors' demo": "http://places.csail.mit.edu/demo.html",
+}
 
 # both come as PyPI packages, so that nothing is fetched when a page is read; one file of MathJax, its fonts inside
 MATHJAX = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax" / "tex-svg.js"
@@ -40,7 +48,9 @@ def read(path: Path) -> nbformat.NotebookNode:
             cell.outputs = []  # "not answered yet", where nobody can answer
         for output in cell.outputs:
             if kind(output):
-                output.metadata[kind(output)] = nbformat.NotebookNode(alt=alt(output))  # on one line
+                output.metadata[kind(output)] = nbformat.NotebookNode(
+                    {**output.metadata.get(kind(output), {}), "alt": alt(output)}
+                )  # on one line
             if WIDGET in output.get("data", {}):
                 output.data = nbformat.NotebookNode({"text/markdown": STAND_IN})
         cell.outputs = [output for output in cell.outputs if not unseen(output)]
@@ -65,13 +75,36 @@ def alt(output) -> str:
     return " ".join(output.metadata.get(kind(output), {}).get("alt", "").split())
 
 
+def content(output) -> bytes:
+    """The picture as a file holds it."""
+    data = output.data[kind(output)]
+    return data.encode() if kind(output) == "image/svg+xml" else base64.b64decode(data)
+
+
 def figures(notebook, stem: str):
-    """(name, bytes, alt, cell) of each picture: 02_07.png is that of In [7] in lesson 02, 02_07b.png its second."""
+    """(name, bytes, alt, cell) of each picture: 05_localize__boxes_at_thresholds.png, after the words of its text."""
+    used = set()
     for cell in notebook.cells:
-        shown = [output for output in cell.get("outputs", []) if kind(output)]
-        for letter, output in zip(["", *string.ascii_lowercase[1:]], shown, strict=False):
-            name = f"{stem[:2]}_{cell.execution_count:02d}{letter}{PICTURES[kind(output)]}"
-            yield name, base64.b64decode(output.data[kind(output)]), alt(output), cell
+        for output in cell.get("outputs", []):
+            if kind(output):
+                output.metadata.name = name = named(alt(output), stem, used) + PICTURES[kind(output)]
+                yield name, content(output), alt(output), cell
+
+
+def named(words: str, stem: str, used: set[str]) -> str:
+    """A name that says what a picture shows: the first words of its text, without numbers, which may change."""
+    telling = []
+    for clause in re.split(r"[.:;]", words.lower()):
+        telling += [word for word in re.findall(r"[a-z]{2,}", clause) if word not in SMALL_WORDS]
+        if len(telling) >= 3:
+            break
+    first = "_".join(stem.split("_")[:2]) + "__" + "_".join(telling[:5])
+    name, times = first, 1
+    while name in used:  # the like is shown twice
+        times += 1
+        name = f"{first}_{times}"
+    used.add(name)
+    return name
 
 
 def within(text: str, path: Path, pages: set[Path]) -> str:
@@ -103,13 +136,21 @@ def within(text: str, path: Path, pages: set[Path]) -> str:
     return NAMED.sub(named, LINK.sub(inline, REMOTE.sub(r"\1", text)))
 
 
+def cited(text: str) -> str:
+    """A work that is named without a link leads to where it can be read."""
+    for words, address in CITED.items():
+        text = re.sub(rf"(?<!\[){re.escape(words)}(?!\]\()", f"[{words}]({address})", text)
+    return text
+
+
 def title(notebook) -> str:
     return re.search(r"^# (.+)$", notebook.cells[0].source, flags=re.M)[1]
 
 
-def picture_size(output) -> tuple[int, int]:
-    """Width and height of a picture output, in pixels."""
-    return Image.open(io.BytesIO(base64.b64decode(output.data[kind(output)]))).size
+def inches(output) -> tuple[float, float]:
+    """Width and height of a picture output; a stored figure has 100 pixels an inch."""
+    facts = output.metadata.get(kind(output), {})
+    return tuple(facts.get("inches") or [side / 100 for side in Image.open(io.BytesIO(content(output))).size])
 
 
 def plain(text: str) -> str:
