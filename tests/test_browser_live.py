@@ -8,6 +8,7 @@ import pytest
 import torch
 from browsing import CHROMIUM, IN_A_BROWSER
 from live import export
+from live.network import onnx_network
 from test_browser_site import WIDER, watched
 
 from cam_helpers import CamModel, boxes_from_maps, pictures
@@ -207,7 +208,7 @@ def test_by_hand_is_lesson_01(page):
         page.keyboard.press("ArrowRight")
     weights = page.evaluate("byHand.weights")
     assert weights == [1, 2, 1]
-    expected = torch.einsum("k,kyx->yx", torch.tensor(weights), features)
+    expected = torch.einsum("k,kyx->yx", torch.tensor(weights).float(), features)
     assert page.evaluate("byHand.map") == expected.flatten().tolist()
     assert page.locator("#equal").inner_text().startswith(f"Both give {expected.mean():g}")
     page.get_by_role("button", name="greenhouse").click()
@@ -215,10 +216,11 @@ def test_by_hand_is_lesson_01(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(page, scheme):
+def test_axe_finds_nothing(browser, folder, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page = browser.new_page(color_scheme=scheme, reduced_motion="reduce")
+    opened(page, (folder / "index.html").as_uri())
     for tab in ("Explore", "By hand", "Your photo, camera"):
         page.get_by_role("tab", name=tab).click()
         for question in page.locator("#questions button").all() if tab == "Explore" else [None]:
@@ -227,6 +229,7 @@ def test_axe_finds_nothing(page, scheme):
             found = Axe().run(page).response
             assert len(found["passes"]) > 10
             assert [(v["id"], node["html"]) for v in found["violations"] for node in v["nodes"]] == []
+    page.close()
 
 
 def test_from_a_folder_the_page_says_how_to_bring_the_network(page):
@@ -314,7 +317,7 @@ def test_scores_of_the_network_in_the_browser(own, folder, lite0):
     assert small["own"] == pytest.approx(small["scores"], abs=1e-3)
     file = folder / "float32.onnx"
     try:
-        file.write_bytes(export.onnx_network(network).SerializeToString())
+        file.write_bytes(onnx_network(network).SerializeToString())
         own.evaluate(START, [file.name, file.stat().st_size])
         large = own.evaluate(RUN, given)
     finally:

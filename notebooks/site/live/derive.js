@@ -27,13 +27,13 @@ function renderByHand() {
   Object.assign(byHand, { map, score });  // for the tests
   $("byhand").replaceChildren(...cellsOf(map, 27, true));
   const terms = weights.map((w, k) => `${short(w)} · ${short(means[k])}`).join(" + ").replaceAll("+ −", "− ");
-  $("pooled").textContent = `score = Σ weight × mean = ${terms} = ${short(score)}`;
+  $("pooled").textContent = `the sum of weight × mean is ${terms} = ${short(score)}`;
   const total = map.reduce((sum, v) => sum + v, 0);
-  $("mapped").textContent = `mean of the map = ${short(total)} ÷ 9 = ${short(average(map))}`;
+  $("mapped").textContent = `the mean of the map is ${short(total)} ÷ 9 = ${short(average(map))}`;
   $("equal").textContent = `Both give ${short(score)}: two finite sums may change places.`;
   document.querySelectorAll("#channels input").forEach((input, k) => {
     input.value = weights[k];
-    input.nextElementSibling.textContent = short(weights[k]);
+    input.previousElementSibling.lastChild.textContent = short(weights[k]);
   });
 }
 
@@ -43,8 +43,8 @@ Object.entries(CHANNELS).forEach(([name, values], k) => {
   const label = element("label", {}, `weight of ${name} `);
   label.htmlFor = input.id;
   input.addEventListener("input", () => { byHand.weights[k] = Number(input.value); renderByHand(); });
-  $("channels").append(element("div", {},
-    element("h2", {}, name), grid, element("p", {}, `mean ${average(values)}`), label, input, element("output")));
+  label.append(element("output"));
+  $("sum-of-channels").before(element("div", {}, element("h2", {}, `${name}, mean ${average(values)}`), grid, label, input));
 });
 for (const button of document.querySelectorAll("[data-weights]")) {
   button.addEventListener("click", () => { byHand.weights = button.dataset.weights.split(" ").map(Number); renderByHand(); });

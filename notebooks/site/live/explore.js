@@ -143,6 +143,7 @@ function render() {
   if (!$("b").dataset.typed) $("b").value = b === null ? "" : head.names[b];
   $("map").setAttribute("aria-label", `Map of ${head.names[a]}, ${rows} by ${columns} cells; arrow keys go from cell to cell`);
   $("said").textContent = sentence(boxed);
+  LIVE.firstMap ??= performance.now();
 }
 
 function lay(mark, [x1, y1, x2, y2], width, height) {
@@ -170,8 +171,9 @@ function sentence(boxed) {
       + `${found.box[2]}, ${found.box[3]} of ${picture.width} × ${picture.height} pixels.`;
   }
   const before = off.size ? `, ${say(picture.scores[a])} with all units on` : "";
-  const says = first === a ? `its first word, at ${Math.round(100 * probability(scores.all, a))} %` : `it says ${head.names[first]}`;
-  return `${units}${name} has the score ${say(score)}${before}; ${says}. The map is ${highestAt}.`;
+  const percent = `${Math.round(100 * probability(scores.all, a))} %`;
+  const says = first === a ? `The first word is ${name}, at ${percent}: score` : `${name} has ${percent}; first is ${head.names[first]}. Its score:`;
+  return `${units}${says} ${say(score)}${before}. The map is ${highestAt}.`;
 }
 
 function showWords() {
@@ -230,7 +232,7 @@ function showSum(map, constant, score) {
     return element("tr", {}, element("th", { scope: "row" }, words), element("td", {}, sign + say(value / 100)), element("td", {}, bar));
   };
   $("sum").replaceChildren(element("table", {}, element("tbody", {},
-    line("cells that speak for it, ÷ " + cells, forIt, "", "for"), line("cells against it, ÷ " + cells, against, "", "against"),
+    line("cells for it ÷ " + cells, forIt, "", "for"), line("cells against it ÷ " + cells, against, "", "against"),
     line("the mean of the map", forIt + against, "= ", "all"), line("constant of the class", fixed, fixed < 0 ? "" : "+", "for"),
     line("score", total, "= ", "all"))));
 }
@@ -245,7 +247,10 @@ function choose(which, c) {
 
 function ask(question) {
   state.question = question;
-  for (const button of $("questions").children) button.setAttribute("aria-pressed", button.value === question);
+  for (const button of $("questions").children) {
+    button.setAttribute("aria-pressed", button.value === question);
+    if (button.value === question) $("questions").scrollLeft = button.offsetLeft - 40;
+  }
   for (const control of document.querySelectorAll(".control")) {
     (control.dataset.for.split(" ").includes(question) ? $("controls") : $("more")).append(control);
   }

@@ -31,6 +31,7 @@ async function fetched(address, size, arrived) {
 async function start(file = LIVE.runtime.network, size = LIVE.runtime.sizes[file]) {
   const { folder, sizes } = LIVE.runtime, card = "Suspending" in WebAssembly && await navigator.gpu?.requestAdapter().catch(() => null);
   const wasm = `ort-wasm-simd-threaded${card ? ".jspi" : ""}.wasm`, all = size + sizes[wasm];
+  const asked = performance.now();
   let here = 0;
   const arrived = (count) => {
     here += count;
@@ -45,6 +46,7 @@ async function start(file = LIVE.runtime.network, size = LIVE.runtime.sizes[file
   ort.env.wasm.proxy = !card;  // the page stays quick while it computes
   network.session = await ort.InferenceSession.create(model, { executionProviders: card ? ["webgpu", "wasm"] : ["wasm"] });
   network.engine = card ? "on the graphics card" : "on the processor";
+  network.ready = performance.now() - asked;
   $("progress").hidden = true;
   return network.session;
 }
