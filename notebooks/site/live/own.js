@@ -28,8 +28,13 @@ async function fetched(address, size, arrived) {
   return out;
 }
 
+async function graphicsCard() {
+  const adapter = "Suspending" in WebAssembly && await navigator.gpu?.requestAdapter().catch(() => null);
+  return Boolean(adapter) && !(adapter.info?.isFallbackAdapter || adapter.isFallbackAdapter);  // one in software is slower
+}
+
 async function start(file = LIVE.runtime.network, size = LIVE.runtime.sizes[file]) {
-  const { folder, sizes } = LIVE.runtime, card = "Suspending" in WebAssembly && await navigator.gpu?.requestAdapter().catch(() => null);
+  const { folder, sizes } = LIVE.runtime, card = await graphicsCard();
   const wasm = `ort-wasm-simd-threaded${card ? ".jspi" : ""}.wasm`, all = size + sizes[wasm];
   const asked = performance.now();
   let here = 0;
@@ -143,6 +148,7 @@ async function openCamera() {
   await $("video").play();
   $("live").hidden = false;
   $("five").replaceChildren();
+  $("state").textContent = "The camera is on; no frame of it is kept.";
   $("camera").setAttribute("aria-pressed", true);
   $("camera").textContent = "Stop the camera";
   camera.times = [];
