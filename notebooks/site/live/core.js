@@ -122,7 +122,18 @@ function largestBox(large, height, width, threshold) {
   return best && { box: best.box, part: best.size / large.length };
 }
 
-const ranked = (values, count) => [...values.keys()].sort((a, b) => values[b] - values[a]).slice(0, count);
+// the indices of the `count` largest values, the largest first
+function ranked(values, count) {
+  const best = [];
+  for (let i = 0; i < values.length; i++) {
+    if (best.length === count && !(values[i] > values[best[count - 1]])) continue;
+    let at = best.length;
+    while (at > 0 && values[i] > values[best[at - 1]]) at -= 1;
+    best.splice(at, 0, i);
+    best.length = Math.min(best.length, count);
+  }
+  return best;
+}
 
 function probability(scores, c) {
   const most = highest(scores);
@@ -141,17 +152,23 @@ function largestUnits(features, { weights }, count, cell = null) {
 }
 
 // ---- heat as colour, for a canvas that lies over the photo --------------------------------------------------------
+// 256 levels as one number each, red lowest (every browser's machine is little-endian): clearer where the map is higher
+function palette(signed, opacity) {
+  const colours = signed ? LIVE.signedColours : LIVE.heatColours;
+  return Uint32Array.from({ length: 256 }, (_, level) => {
+    const part = signed ? Math.min(1, 3 * Math.abs(level / 255 - 0.5)) : 0.1 + 0.9 * level / 255;
+    const [red, green, blue] = colours.subarray(3 * level, 3 * level + 3);
+    return ((Math.round(255 * opacity * part) << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+  });
+}
+
 function paint(canvas, large, height, width, limit, signed, opacity) {
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-  const colours = signed ? LIVE.signedColours : LIVE.heatColours;
-  const picture = new ImageData(width, height), out = picture.data, scale = limit > 0 ? 1 / limit : 0;
+  const colours = palette(signed, opacity), picture = new ImageData(width, height);
+  const out = new Uint32Array(picture.data.buffer), scale = limit > 0 ? 255 / limit : 0;
+  const [factor, zero] = signed ? [scale / 2, 127.5] : [scale, 0];
   for (let i = 0; i < large.length; i++) {
-    const part = Math.min(1, Math.max(signed ? -1 : 0, large[i] * scale));
-    const level = 3 * Math.round(255 * (signed ? (part + 1) / 2 : part));
-    out[4 * i] = colours[level];
-    out[4 * i + 1] = colours[level + 1];
-    out[4 * i + 2] = colours[level + 2];
-    out[4 * i + 3] = 255 * opacity * (signed ? Math.min(1, 1.5 * Math.abs(part)) : 0.1 + 0.9 * part);
+    out[i] = colours[Math.round(Math.min(255, Math.max(0, large[i] * factor + zero)))];
   }
   canvas.getContext("2d").putImageData(picture, 0, 0);
 }
