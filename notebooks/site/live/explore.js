@@ -87,13 +87,13 @@ const load = (file) => scripts[file] ||= new Promise((done, failed) => {
 });
 
 async function choosePicture(picture) {
+  for (const id of ["photo", "under"]) $(id).src = picture.url || `${picture.file}.jpg`;
   if (!picture.features) {
     await load(picture.file);
     picture.features = unpack(LIVE.features[picture.file], picture);
   }
   picture.scores ||= allScores(picture.features);
   Object.assign(state, { picture, a: ranked(picture.scores, 1)[0], b: null, cell: null, off: new Set() });
-  for (const id of ["photo", "under"]) $(id).src = picture.url || `${picture.file}.jpg`;
   $("photo").alt = picture.words;
   for (const button of $("pictures").children) button.setAttribute("aria-pressed", button.picture === picture);
   for (const frame of document.querySelectorAll(".stage .frame")) {
@@ -203,7 +203,7 @@ function showReading(cell, toward, score, highestCell) {
   $("where").textContent = highestCell ? "The highest cell" : "This cell";
   $("reading").replaceChildren(
     element("p", {}, `${place(cell)}: `, element("b", {}, say(map[cell]))),
-    element("p", {}, `adds ${plus(adds)} to the score${share}`),
+    element("p", {}, `adds ${plus(adds)} to the ${state.b === null ? "score" : "difference"}${share}`),
     element("p", {}, "units ", ...units.flatMap(([k, v], i) => [i ? " · " : "", `${k} `, element("b", {}, plus(v, 1))])),
   );
 }
