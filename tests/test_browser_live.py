@@ -2,13 +2,15 @@
 
 import functools
 import http.server
+import shutil
+import sys
 import threading
 
 import pytest
 import torch
 from browsing import CHROMIUM, IN_A_BROWSER
 from live import export
-from live.network import onnx_network
+from live.network import onnx_network, runtime
 from test_browser_site import WIDER, watched
 
 from cam_helpers import CamModel, boxes_from_maps, pictures
@@ -96,7 +98,7 @@ def test_any_word_by_typing(page):
     assert page.locator("#a").get_attribute("aria-activedescendant") == "a-list-0"
     page.keyboard.press("Enter")
     assert page.evaluate("head.names[state.a]") == "motor scooter" and said(page).startswith(
-        "motor scooter has the score"
+        "motor scooter has 0 %; first is Egyptian cat"
     )
     assert page.get_by_role("listbox").count() == 0 and "motor scooter" in page.locator("#words").inner_text()
     page.keyboard.type("zzz")
@@ -236,6 +238,17 @@ def test_from_a_folder_the_page_says_how_to_bring_the_network(page):
     page.get_by_role("tab", name="Your photo, camera").click()
     assert "explore the stored pictures" in page.locator("#state").inner_text().lower()
     assert not page.locator("#sources").is_visible()
+
+
+@pytest.mark.parametrize("missing", ["no npm", "onnxscript"])
+def test_without_what_makes_the_network_the_page_is_built_all_the_same(monkeypatch, tmp_path, capsys, missing):
+    monkeypatch.setenv("CAM_CACHE", str(tmp_path))
+    if missing == "no npm":
+        monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    else:
+        monkeypatch.setitem(sys.modules, missing, None)
+    assert runtime(None, tmp_path) is None
+    assert missing in capsys.readouterr().err and list(tmp_path.iterdir()) == []
 
 
 # -- the whole network ---------------------------------------------------------------------------------------------

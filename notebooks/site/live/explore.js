@@ -176,17 +176,28 @@ function sentence(boxed) {
   return `${units}${says} ${say(score)}${before}. The map is ${highestAt}.`;
 }
 
+// words as buttons, which stay the same ones, so that the focus stays on them
+function list(into, words, values, chosen, act, label = (c) => head.names[c]) {
+  while (into.children.length > words.length) into.lastChild.remove();
+  while (into.children.length < words.length) {
+    const button = element("button", {}, element("span"), element("b"));
+    button.addEventListener("click", () => act(button.word));
+    into.append(element("li", {}, button));
+  }
+  words.forEach((c, i) => {
+    const button = into.children[i].firstChild;
+    button.word = c;
+    button.firstChild.textContent = label(c);
+    button.lastChild.textContent = say(values[c]);
+    button.style.setProperty("--part", `${Math.max(0, 100 * values[c] / Math.max(values[words[0]], 1e-9))}%`);
+    button.setAttribute("aria-pressed", c === chosen);
+  });
+}
+
 function showWords() {
   const best = ranked(scores.all, 3), shown = best.includes(state.a) ? best : [...best, state.a];
-  const most = Math.max(scores.all[best[0]], 1e-9);
-  $("words").replaceChildren(...shown.map((c) => {
-    const rank = scores.all.reduce((count, s) => count + (s > scores.all[c]), 1);
-    const button = element("button", {}, element("span", {}, `${rank} ${head.names[c]}`), element("b", {}, say(scores.all[c])));
-    button.style.setProperty("--part", `${Math.max(0, 100 * scores.all[c] / most)}%`);
-    button.setAttribute("aria-pressed", c === state.a);
-    button.addEventListener("click", () => choose("a", c));
-    return element("li", {}, button);
-  }));
+  const rank = (c) => scores.all.reduce((count, s) => count + (s > scores.all[c]), 1);
+  list($("words"), shown, scores.all, state.a, (c) => choose("a", c), (c) => `${rank(c)} ${head.names[c]}`);
 }
 
 function showScale(limit, signed) {

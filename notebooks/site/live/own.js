@@ -99,6 +99,7 @@ async function look(values, width, height) {
 }
 
 async function openPhoto(file) {
+  closeCamera();
   let bitmap;
   try {
     bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
@@ -152,7 +153,7 @@ async function openCamera() {
   $("camera").setAttribute("aria-pressed", true);
   $("camera").textContent = "Stop the camera";
   camera.times = [];
-  follow();
+  follow().catch((error) => { closeCamera(); $("state").textContent = `The camera stopped: ${error.message}.`; });
 }
 
 function closeCamera() {
@@ -164,31 +165,30 @@ function closeCamera() {
 }
 
 async function follow() {
+  const next = () => look(pixels($("video"), SHORT, SHORT), SHORT, SHORT);
+  let coming = next();
   while (camera.stream) {
-    Object.assign(camera, await look(pixels($("video"), SHORT, SHORT), SHORT, SHORT));
+    Object.assign(camera, await coming);
+    if (document.hidden) await new Promise(requestAnimationFrame);
+    coming = next();  // computed while this one is drawn
     const first = ranked(camera.scores, 3), c = camera.chosen ?? first[0];
     overlay($("liveheat"), { features: camera.features, width: SHORT, height: SHORT }, c);
     const shown = camera.chosen === null || first.includes(c) ? first : [...first, c];
-    $("livewords").replaceChildren(...shown.map((word) => {
-      const button = element("button", {}, element("span", {}, head.names[word]), element("b", {}, say(camera.scores[word])));
-      button.style.setProperty("--part", `${Math.max(0, 100 * camera.scores[word] / camera.scores[first[0]])}%`);
-      button.setAttribute("aria-pressed", word === c);
-      button.addEventListener("pointerdown", () => choose(word));
-      button.addEventListener("click", () => choose(word));
-      return button;
-    }));
+    list($("livewords"), shown, camera.scores, c, (word) => chooseLive(word === camera.chosen ? null : word));
     camera.times = [...camera.times.slice(-19), performance.now()];
     const seconds = (camera.times.at(-1) - camera.times[0]) / 1000, count = camera.times.length - 1;
     if (count > 2) $("speed").textContent = `${Math.round(count / seconds)} maps a second`;
-    await new Promise(requestAnimationFrame);
   }
-  function choose(word) {
-    camera.chosen = word === camera.chosen ? null : word;
-    $("c").value = camera.chosen === null ? "" : head.names[camera.chosen];
-  }
+  await coming;
 }
 
-combobox($("c"), () => camera.scores || scores.all, (c) => { camera.chosen = c; $("c").value = c === null ? "" : head.names[c]; }, true);
+function chooseLive(word) {
+  camera.chosen = word;
+  $("c").value = word === null ? "" : head.names[word];
+}
+
+combobox($("c"), () => camera.scores || scores.all, chooseLive, true);
+$("c").addEventListener("blur", () => chooseLive(camera.chosen));
 $("file").addEventListener("change", (event) => { if (event.target.files[0]) openPhoto(event.target.files[0]); event.target.value = ""; });
 $("camera").addEventListener("click", openCamera);
 document.addEventListener("opened", (event) => { if (event.detail === "own") ready(); else closeCamera(); });
