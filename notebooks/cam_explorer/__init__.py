@@ -1,7 +1,7 @@
 """Explore class activation maps: any class, any picture, any frame (lesson 04)."""
 
 from .compare import Classes, Pictures
-from .render import describe, identity, render
+from .render import describe, identity, point, render
 from .settings import Settings
 from .single import Explorer, Why, read_out
 from .source import ForwardedPicture, Source
@@ -9,4 +9,4 @@ from .video import Film, read_frames
 from .widgets import sliders
 
 __all__ = ["Classes", "Explorer", "Film", "ForwardedPicture", "Pictures", "Settings", "Source", "Why", "describe",
-           "identity", "read_frames", "read_out", "render", "sliders"]  # fmt: skip
+           "identity", "point", "read_frames", "read_out", "render", "sliders"]  # fmt: skip

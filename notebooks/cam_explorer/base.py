@@ -148,8 +148,7 @@ class ExplorerWidget(ipywidgets.VBox):
 
             return self.bind(name, number, lambda settings: self._cell(settings)[axis], put)
 
-        click = ipywidgets.Label("Click a cell of the map, or type its")
-        return ipywidgets.Box([click, box(0, "row"), box(1, "column")], layout=ROW)
+        return ipywidgets.Box([ipywidgets.Label("Click a cell, or type its"), box(0, "row"), box(1, "column")])
 
     def _cell(self, settings: Settings) -> tuple[int, int]:
         """The cell that is pointed at; before that, the one with the largest value."""

@@ -63,18 +63,13 @@ class Explorer(ExplorerWidget):
         return self.upload
 
     def _uploaded(self, change: Mapping) -> None:
-        """Take in the files, and keep their names only: the memory is free, and the button counts all of them."""
-        files = [file for file in change["new"] if file not in change["old"]]
-        before = [file for file in change["old"] if not file["content"]]
-        taken = []
-        try:
-            for file in files:
-                self._upload(file)
-                taken.append({**file, "content": memoryview(b"")})
-        finally:
-            self._syncing = True
-            self.upload.value = (*before, *taken)
-            self._syncing = False
+        """Take in the file, and keep its name only: the memory is free, and the button counts all that were taken."""
+        self._syncing, self.upload.value = True, change["old"]
+        self._syncing = False
+        file = change["new"][0]
+        self._upload(file)
+        self._syncing, self.upload.value = True, (*change["old"], {**file, "content": memoryview(b"")})
+        self._syncing = False
 
     def _upload(self, file: Mapping) -> None:
         if file["size"] > LARGEST_FILE:

@@ -66,10 +66,17 @@ def _file_frames(path: Path) -> Iterator[np.ndarray]:
         yield from imageio.imiter(path, plugin="pillow", mode="RGB")
         return
     path.open("rb").close()  # a missing file is an OSError
-    for plugin in ("pyav", "opencv"):
-        with suppress(ImportError, OSError, ValueError):  # it is not installed, or does not know this file
-            with imageio.imopen(path, "r", plugin=plugin) as film:
-                yield from film.iter()
+    with suppress(ImportError, OSError, ValueError):  # PyAV is not installed, or does not know this file
+        with imageio.imopen(path, "r", plugin="pyav") as film:
+            yield from film.iter()
+        return
+    with suppress(ImportError):
+        import cv2
+
+        film = cv2.VideoCapture(str(path))
+        if film.isOpened():
+            while (read := film.read())[0]:
+                yield read[1][..., ::-1]
             return
     remedy = "Install PyAV (pip install av), or save it as a GIF or as a folder of frames"
     raise PictureError(f"{path} cannot be read as a film. {remedy}")
@@ -138,16 +145,15 @@ class Film(ExplorerWidget):
     def draw(self) -> tuple[Image.Image, str]:
         frame = self.current()
         t = self.frames.index(frame)
-        words = [f"{self.source.classes[c]} {self.scores[t, c]:.2f}" for c in self._drawn_classes()]
+        words = [f"{self.source.classes[c]} {self.scores[t, c]:.2f}" for c in self._drawn()]
         text = f"{frame.name.capitalize()} of {len(self.frames)}: first word {frame.classes[frame.top(1)[0][0]]}"
         text += ", which is not there" * (t in self.wrong) + f".\n{describe(self.settings, frame)}"
         self.curves.show(png(self._curves(t)), f"Scores over {len(self.frames)} frames; now {', '.join(words)}")
         return draw(self.settings, frame, self._limit(frame.class_index(self.settings), self.settings.style)), text
 
-    def _drawn_classes(self) -> list[int]:
+    def _drawn(self) -> list[int]:
         """What is in the clip, the wrong words, and the class that is shown."""
-        shown = self.current().class_index(self.settings)
-        return list(dict.fromkeys([*self.true, *self.wrong.values(), shown]))
+        return list(dict.fromkeys([*self.true, *self.wrong.values(), self.current().class_index(self.settings)]))
 
     @lru_cache(maxsize=8)  # noqa: B019 - as long as the widget lives
     def _limit(self, c: int, style: str) -> float:
@@ -155,7 +161,7 @@ class Film(ExplorerWidget):
 
     def _curves(self, t: int) -> Image.Image:
         """One curve a class with its name at the right end, a cross where a wrong word comes first, a line at `t`."""
-        classes, width = self._drawn_classes(), 2 * self.source.show
+        classes, width = self._drawn(), 2 * self.source.show
         scores = self.scores[:, classes]
         low, high = scores.min().item(), scores.max().item()
         right, bottom = width - 130, CURVE_HEIGHT - 12
