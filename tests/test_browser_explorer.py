@@ -23,14 +23,16 @@ SCROLL = """variable => {
     book.activeCellIndex = at;
     return book.scrollToItem(at, 'start').then(() => at);
 }"""
-TO_THE_TOP = """() => {
+TO_THE_TOP = """async () => {
+    for (let frame = 0; frame < 4; frame++) await new Promise(requestAnimationFrame);  // what was resized is laid out
     const windowed = document.querySelector('.jp-Notebook .jp-WindowedPanel-outer');
     const book = windowed || document.querySelector('.jp-Notebook');
     const output = document.querySelector('.jp-Cell.jp-mod-active .jp-Cell-outputWrapper').getBoundingClientRect();
     book.scrollTop += output.y - book.getBoundingClientRect().y;
 }"""
 # top of the output, bottom of its last picture, pixels by which something is too wide
-EXTENT = """() => {
+EXTENT = """async () => {
+    await new Promise(requestAnimationFrame);
     const output = document.querySelector('.jp-Cell.jp-mod-active .jp-Cell-outputWrapper');
     const images = [...output.querySelectorAll('img.widget-image')].map(image => image.getBoundingClientRect());
     const right = Math.max(...[...output.querySelectorAll('*')].map(one => one.getBoundingClientRect().right));
@@ -108,8 +110,8 @@ def test_controls_and_pictures_are_seen_together(page, widget, variable):
         see(page, cell, f"{variable}-{size[0]}")
         top, bottom, overflow = page.evaluate(EXTENT)
         room = page.locator(".jp-Notebook").bounding_box()["height"]
-        assert bottom - top <= room, (variable, size, bottom - top, room)
-        assert overflow <= 1, (variable, size)
+        assert bottom - top <= room, (size, bottom - top, room)
+        assert overflow <= 1, (size, overflow)
     page.set_viewport_size({"width": 1280, "height": 1600})
 
 
