@@ -105,9 +105,9 @@ def test_the_map_alone_shows_the_colour_of_each_value():
 
 @pytest.mark.parametrize("opacity", [0.0, 0.4, 1.0])
 def test_heat_lies_over_the_coloured_photo_and_leaves_it_clear_where_there_is_no_evidence(opacity):
-    """The opacity of a level is the root of it, times the settings'."""
+    """The opacity of a level is twice the level, at most 1, times the settings'."""
     shown = pixels(render(Settings(opacity=opacity, threshold=1), hand_made(corner())))
-    photo, (level, alpha) = np.array([90, 120, 150]), (round(255 * 0.5 / 30), opacity * (0.5 / 30) ** 0.5)
+    photo, (level, alpha) = np.array([90, 120, 150]), (round(255 * 0.5 / 30), opacity * 2 * 0.5 / 30)
     assert (shown[100, 100] == photo).all()  # an opacity of 0 at the value 0
     colour = [np.array(colormaps["inferno"](value)[:3]) * 255 for value in (255, level)]
     assert abs(shown[10, 10] - ((1 - opacity) * photo + opacity * colour[0])).max() <= 2

@@ -23,10 +23,11 @@ from .source import ForwardedPicture
 __all__ = ["describe", "draw", "identity", "montage", "percent", "photo_png", "png", "point", "render", "shared_limit"]
 
 BOX, TRUE_BOX, FIELD = drawing.BOX_COLOURS[:3]
-OPACITY = {  # of each level, as a fraction of the settings' opacity; without evidence the photo keeps its colours
-    "heat": np.sqrt(drawing.LEVELS),
+RISING = np.minimum(2 * drawing.LEVELS, 1)  # without evidence the photo keeps its colours; from half of it on, all
+OPACITY = {  # of each level, as a fraction of the settings' opacity
+    "heat": RISING,
     "signed": abs(2 * drawing.LEVELS - 1),
-    "grid": np.sqrt(drawing.LEVELS),
+    "grid": RISING,
 }
 POSITIONS = [["upper left", "top", "upper right"], ["left", "centre", "right"], ["lower left", "bottom", "lower right"]]
 LEGEND_HEIGHT = 26  # pixels
