@@ -111,7 +111,7 @@ def test_controls_and_pictures_are_seen_together(page, widget, variable):
         top, bottom, overflow = page.evaluate(EXTENT)
         room = page.locator(".jp-Notebook").bounding_box()["height"]
         assert bottom - top <= room, (size, bottom - top, room)
-        assert overflow <= 1, (size, overflow)
+        assert overflow <= 4, (size, overflow)  # margins
     page.set_viewport_size({"width": 1280, "height": 1600})
 
 
@@ -216,8 +216,8 @@ def test_a_photo_is_uploaded_and_counted_and_a_bad_one_is_refused_in_words(page,
         choose("stripes.png")
         changed(page, own, picture)
         button.filter(has_text=f"({count})").wait_for(timeout=60_000)
-        first_word = own.get_by_role("button").filter(has_text=re.compile(r" %\)$")).first.inner_text().split("  ")[0]
-        says(own, re.compile(f"^{re.escape(first_word)}:"))
+        first_word = own.get_by_role("button").filter(has_text=re.compile(r" %\)$")).first.inner_text()
+        says(own, re.sub(r" +[-\d.]+ +\(.*", ": ", first_word))
         assert own.get_by_label("class", exact=True).input_value() == ""
         assert own.get_by_label("picture", exact=True).input_value() == ["stripes", "stripes (2)"][count - 1]
         own.get_by_label("picture", exact=True).select_option("cat")
@@ -260,14 +260,11 @@ def test_tab_goes_in_reading_order_and_the_focus_can_be_seen(page, widget):
     pointer = widget("pointer")
     pointer.get_by_role("spinbutton", name="row").focus()
     steps = [page.evaluate(WALK)]
-    while len(steps) < 30:
+    while len(steps) < 10 and "more" not in steps[-1]["name"]:  # the cells are not among them
         page.keyboard.press("Tab")
-        step = page.evaluate(WALK)
-        if not step["inside"]:
-            break
-        steps.append(step)
+        steps.append(page.evaluate(WALK))
     names = [step["name"] for step in steps]
-    assert len(names) < 10, names  # the cells are not among them
+    assert "more" in names[-1] and all(step["inside"] for step in steps), names
     places = [next(i for i, name in enumerate(names) if part in name) for part in ("row", "column", " %)", "more")]
     assert places == sorted(places), names
     for a, b in itertools.pairwise(steps):
