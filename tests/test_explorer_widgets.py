@@ -366,7 +366,7 @@ def test_classes_and_pictures_side_by_side():
     )
     width = Image.open(io.BytesIO(two.image.value)).width
     two.boxes[2].value = "tiger"
-    assert Image.open(io.BytesIO(two.image.value)).width > width and "\ntiger cat " in two.text.value
+    assert Image.open(io.BytesIO(two.image.value)).width > width and "\ntiger cat: " in two.text.value
     two.set(scale="shared")
     assert "One colour scale for all." in two.text.value
     two.boxes[2].value = "nobody"

@@ -32,7 +32,7 @@ class Comparison(ExplorerWidget):
     def draw(self) -> tuple[Image.Image, str]:
         captions, shown = [], []
         for title, c, picture in self.panels():
-            captions.append(f"{title} {picture.cams.logits[0, c]:.2f} ({percent(picture.probabilities[c])})")
+            captions.append(f"{title}: {picture.cams.logits[0, c]:.2f} ({percent(picture.probabilities[c])})")
             shown.append((replace(self.settings, label=c), shrunk(picture, self.width)))
         shared = self.settings.scale == "shared"
         limit = shared_limit(shown) if shared else None
