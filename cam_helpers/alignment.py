@@ -14,16 +14,19 @@ from .recording import Recording, Ref, Step
 
 __all__ = ["centres", "resize_at"]
 
-Place = tuple[float, float]  # the pixel of a layer's first cell, and the pixels from one cell to the next
+# the pixel of a layer's first cell, the pixels from one cell to the next, and how far a cell sees to each side
+Place = tuple[float, float, float]
 
 
-def centres(record: Recording, features: Ref, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """-> (h,), (w,): the rows and columns of the picture at which the cells look, in pixels; the first pixel is 0.
+def centres(record: Recording, features: Ref, grid: tuple[int, int]) -> tuple[tuple[Tensor, ...], tuple[float, ...]]:
+    """Where the cells look, in pixels of the picture; the first pixel is 0 -> their middles and how far they reach.
 
-    Where branches that join disagree it is their mean. After an operation whose cells are not known (tokens, windows of
-    attention, enlarging) the cells divide the picture evenly.
+    The middles are rows (h,) and columns (w,); up and down, and left and right of its middle, a cell sees so many
+    pixels. Where branches that join disagree the middle is their mean, and the reach the largest. After an operation
+    whose cells are not known (tokens, windows of attention, enlarging) the cells divide the picture evenly, and each
+    may see all of it.
     """
-    places: dict[Ref, list[Place]] = {Ref(0): [(0.0, 1.0), (0.0, 1.0)]}
+    places: dict[Ref, list[Place]] = {Ref(0): [(0.0, 1.0, 0.0), (0.0, 1.0, 0.0)]}
     for step in record.steps:
         for out in step.outs:
             if len(record.shapes[out]) == 4:
@@ -31,8 +34,8 @@ def centres(record: Recording, features: Ref, grid: tuple[int, int]) -> tuple[Te
     sides = record.shapes[0][2:]
     found = places.get(features) if record.shapes[features][2:] == grid else None
     found = found or [_even(side, cells) for side, cells in zip(sides, grid, strict=True)]
-    rows, columns = (first + step * torch.arange(n, device="cpu") for (first, step), n in zip(found, grid, strict=True))
-    return rows, columns
+    middles = [first + step * torch.arange(n, device="cpu") for (first, step, _), n in zip(found, grid, strict=True)]
+    return tuple(middles), tuple(reach for *_, reach in found)
 
 
 def _after(record: Recording, step: Step, sides: tuple[int, int], places: dict[Ref, list[Place]]) -> list[Place]:
@@ -40,25 +43,27 @@ def _after(record: Recording, step: Step, sides: tuple[int, int], places: dict[R
     if step.name in ("convolution", "avg_pool2d", "max_pool2d_with_indices") and source in places:
         kernel, stride, padding, dilation = _window(step)
         return [
-            (first + size * (d * (k - 1) / 2 - p), size * s)
-            for (first, size), k, s, p, d in zip(places[source], kernel, stride, padding, dilation, strict=True)
+            (first + size * (d * (k - 1) / 2 - p), size * s, reach + size * d * (k - 1) / 2)
+            for (first, size, reach), k, s, p, d in zip(places[source], kernel, stride, padding, dilation, strict=True)
         ]
     if step.name.endswith(("pad_nd", "pad2d")) and source in places and len(step.args[1]) <= 4:
         left, top = step.args[1][0], (*step.args[1], 0, 0)[2]
         return [
-            (first - size * before, size) for (first, size), before in zip(places[source], (top, left), strict=True)
+            (first - size * before, size, reach)
+            for (first, size, reach), before in zip(places[source], (top, left), strict=True)
         ]
     if step.name == "slice" and source in places:
         _, dim, start, _, every = (*step.args, *(0, None, None, 1)[len(step.args) - 1 :])[:5]
         moved = list(places[source])
         if dim >= 2:
-            first, size = moved[dim - 2]
-            moved[dim - 2] = first + size * (start or 0), size * every
+            first, size, reach = moved[dim - 2]
+            moved[dim - 2] = first + size * (start or 0), size * every, reach
         return moved
     joined = [places[ref] for ref in step.inputs if ref in places and record.shapes[ref][2:] == sides]
     if not joined:
         return [_even(side, cells) for side, cells in zip(record.shapes[0][2:], sides, strict=True)]
-    return [tuple(sum(part) / len(joined) for part in zip(*axis, strict=True)) for axis in zip(*joined, strict=True)]
+    axes = [zip(*axis, strict=True) for axis in zip(*joined, strict=True)]
+    return [(sum(first) / len(joined), sum(step) / len(joined), max(reach)) for first, step, reach in axes]
 
 
 def _window(step: Step) -> list[tuple[int, int]]:
@@ -73,7 +78,7 @@ def _window(step: Step) -> list[tuple[int, int]]:
 
 
 def _even(side: int, cells: int) -> Place:
-    return (side / cells - 1) / 2, side / cells
+    return (side / cells - 1) / 2, side / cells, side
 
 
 def resize_at(maps: Tensor, centres: tuple[Tensor, Tensor], picture: tuple[int, int], size: tuple[int, int]) -> Tensor:

@@ -58,7 +58,8 @@ class Cams:
     logits (N,C) · features (N,K,h,w) · weight (C,K) · bias (C,), or None where no bias is added after the pooling.
     pool is "avg", "sum" or "max". A head that stands *before* the pooling (SqueezeNet, Network in Network) adds its
     bias at every place, and may cut negative evidence there: then bias is None and local_bias, rectified are set.
-    centres (h,), (w,): the middle rows and columns of what the cells can see, in pixels of the network's picture (H,W).
+    centres (h,), (w,): the middle rows and columns of what the cells can see, in pixels of the network's picture (H,W);
+    reach: how many pixels they see up and down, and left and right of that.
     """
 
     logits: Tensor
@@ -71,6 +72,7 @@ class Cams:
     rectified: bool = False
     centres: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
     picture: tuple[int, int] | None = None
+    reach: tuple[float, float] | None = None
 
     def maps(self, classes=None, size: tuple[int, int] | None = None, aligned: bool = False) -> Tensor:
         """Signed, unnormalised class activation maps.
@@ -147,7 +149,7 @@ class CamModel:
         self.model, self.output = getattr(model, "_orig_mod", model), output
         self._heads: dict[tuple, Head] = {}  # by what is done after the features
         self._maps: dict[tuple, tuple] = {}  # of heads that are no single layer: state of the network, weight, bias
-        self._places: dict[tuple, tuple[Tensor, Tensor]] = {}
+        self._places: dict[tuple, tuple] = {}
         self._grids, self._skipped, self._words = MANY, 0, "no pictures seen yet"
 
     def __repr__(self) -> str:
@@ -184,8 +186,8 @@ class CamModel:
                     "followed: the maps do not give back the scores"
                 )
         parts = (None, head.pool, True, bias, head.rectified) if head.head_first else (bias, head.pool)
-        where = {"centres": self._centres(record, head), "picture": tuple(images.shape[2:])}
-        return Cams(logits, features, weight, *parts, **where)
+        places, reach = self._centres(record, head)
+        return Cams(logits, features, weight, *parts, centres=places, picture=tuple(images.shape[2:]), reach=reach)
 
     def record(self, images: Tensor) -> tuple[Recording, Ref, Head]:
         """One forward pass -> its record, the class scores in it, and how they come from the features."""
@@ -212,7 +214,7 @@ class CamModel:
             self._heads[fingerprint(record, head.age)] = head
             return record, scores, head
 
-    def _centres(self, record: Recording, head: Head) -> tuple[Tensor, Tensor]:
+    def _centres(self, record: Recording, head: Head) -> tuple[tuple[Tensor, ...], tuple[float, ...]]:
         """They depend on the sizes alone."""
         key = record.shapes[0][2:], head.grid
         if key not in self._places:

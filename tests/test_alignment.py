@@ -24,6 +24,7 @@ def test_three_layers_by_hand():
     layers = [nn.Conv2d(1, 1, 3, 2, 1), nn.MaxPool2d(2), nn.Conv2d(1, 1, 3, 2, dilation=2)]
     cams, _ = centres_of(layers, 45)
     assert cams.centres[0].tolist() == [9, 17, 25, 33] and cams.centres[1].tolist() == [9, 17, 25, 33]
+    assert cams.reach == (10, 10)  # 1 pixel to each side, then half of 2, then 2 cells of 4
 
 
 @pytest.mark.parametrize(("name", "first", "stride"), [("resnet18", 0, 32), ("mobilenet_v2", 0, 32),
@@ -58,7 +59,7 @@ def chains(draw):
 
 @settings(deadline=None, max_examples=60)
 @given(chains(), st.integers(64, 80))
-def test_the_centre_is_the_centroid_of_the_gradient(layers, side):
+def test_the_centre_is_the_centroid_of_the_gradient_and_the_reach_its_extent(layers, side):
     try:
         nn.Sequential(*layers)(torch.zeros(1, 1, side, side + 3))
     except RuntimeError:
@@ -71,11 +72,12 @@ def test_the_centre_is_the_centroid_of_the_gradient(layers, side):
     assume(
         not torch.cat([gradient[0, 0, [0, -1]].flatten(), gradient[0, 0, :, [0, -1]].flatten()]).any()
     )  # not cut off
-    for centres, cell, mass in zip(
-        cams.centres, (row, column), (gradient[0, 0].sum(1), gradient[0, 0].sum(0)), strict=True
-    ):
+    masses = gradient[0, 0].sum(1), gradient[0, 0].sum(0)
+    for centres, reach, cell, mass in zip(cams.centres, cams.reach, (row, column), masses, strict=True):
         middle = (mass * torch.arange(len(mass))).sum() / mass.sum()
         assert float(centres[cell]) == pytest.approx(float(middle), abs=1e-3)
+        seen = mass.nonzero().flatten()[[0, -1]].tolist()
+        assert seen == pytest.approx([float(centres[cell]) - reach, float(centres[cell]) + reach])
 
 
 def test_branches_that_disagree_are_averaged_and_tokens_divide_the_picture():

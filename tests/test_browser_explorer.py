@@ -1,4 +1,7 @@
-"""Lesson 04 in JupyterLab in a real browser: run, type, move, upload, play, save; and what axe says of it."""
+"""Lesson 04 in JupyterLab in a real browser: run, type, click, move, upload, play; does it fit; what axe says of it.
+
+Set CAM_SCREENSHOTS to a folder to see what the tests saw.
+"""
 
 import itertools
 import os
@@ -9,16 +12,32 @@ import pytest
 from browsing import IN_A_BROWSER, cells_of, open_and_run
 from PIL import Image
 
-import drawn_world
-
 LESSON = "04_explore_class_activation_maps.ipynb"
-WIDGETS = ["five", "desk", "reasons", "apart", "many", "rivals", "film", "blunders", "demo"]
+WIDGETS = ["five", "versus", "desk", "pointer", "reasons", "apart", "many", "film", "blunders", "demo", "own"]
+SIZES = [(1440, 900), (1024, 768)]
 pytestmark = IN_A_BROWSER
 SCROLL = """variable => {
     const book = window.jupyterapp.shell.currentWidget.content;
-    const at = book.widgets.findIndex(cell => cell.model.sharedModel.getSource().trimEnd().endsWith('\\n' + variable));
+    const shows = line => line === variable || line === `display(${variable})`;
+    const at = book.widgets.findIndex(cell => cell.model.sharedModel.getSource().split('\\n').some(shows));
     book.activeCellIndex = at;
     return book.scrollToItem(at, 'start').then(() => at);
+}"""
+TO_THE_TOP = """async () => {
+    for (let frame = 0; frame < 4; frame++) await new Promise(requestAnimationFrame);  // what was resized is laid out
+    const windowed = document.querySelector('.jp-Notebook .jp-WindowedPanel-outer');
+    const book = windowed || document.querySelector('.jp-Notebook');
+    const output = document.querySelector('.jp-Cell.jp-mod-active .jp-Cell-outputWrapper').getBoundingClientRect();
+    book.scrollTop += output.y - book.getBoundingClientRect().y;
+}"""
+# top of the output, bottom of its last picture, pixels by which something is too wide
+EXTENT = """async () => {
+    await new Promise(requestAnimationFrame);
+    const output = document.querySelector('.jp-Cell.jp-mod-active .jp-Cell-outputWrapper');
+    const images = [...output.querySelectorAll('img.widget-image')].map(image => image.getBoundingClientRect());
+    const right = Math.max(...[...output.querySelectorAll('*')].map(one => one.getBoundingClientRect().right));
+    const box = output.getBoundingClientRect();
+    return [box.top, Math.max(...images.map(image => image.bottom)), right - box.right];
 }"""
 CHANGED = "([image, old]) => image.src !== old"
 # what has the focus: its place in the output, whether the focus can be seen, its name
@@ -71,33 +90,77 @@ def changed(page, widget, old):
     page.wait_for_function(CHANGED, arg=[image, old], timeout=60_000)
 
 
+def says(widget, words):
+    widget.get_by_role("status").filter(has_text=words).wait_for(timeout=60_000)
+
+
 def test_the_lesson_runs_without_errors(page):
     outputs = [output for cell in cells_of(page) for output in cell.get("outputs", [])]
     assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
     assert page.locator(".jupyter-widgets-error").count() == 0
 
 
+@pytest.mark.parametrize("variable", WIDGETS)
+def test_controls_and_pictures_are_seen_together(page, widget, variable):
+    """From the first control to the last picture, at both sizes; nothing is wider than the notebook."""
+    for size in SIZES:
+        page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+        cell = widget(variable)
+        page.evaluate(TO_THE_TOP)
+        see(page, cell, f"{variable}-{size[0]}")
+        top, bottom, overflow = page.evaluate(EXTENT)
+        room = page.locator(".jp-Notebook").bounding_box()["height"]
+        assert bottom - top <= room, (size, bottom - top, room)
+        assert overflow <= 4, (size, overflow)  # margins
+    page.set_viewport_size({"width": 1280, "height": 1600})
+
+
 def test_a_class_is_changed_by_typing_a_part_of_its_name(page, widget):
     desk = widget("desk")
     picture, _ = see(page, desk, "class-before")
     box = desk.get_by_label("class", exact=True)
-    known = box.evaluate("box => box.list.options.length")
-    typed, word = ("pomer", "Pomeranian") if known == 1000 else ("cloc", "clock")
     box.focus()
     page.keyboard.press("Control+A")
-    page.keyboard.type(typed)
+    page.keyboard.type("pomer")
     page.keyboard.press("Enter")
     changed(page, desk, picture)
-    assert see(page, desk, "class")[1].startswith(f"{word}:")
-    assert box.input_value() == word
-    assert not desk.get_by_label("follow the prediction").is_checked()
+    says(desk, re.compile("^Pomeranian:"))
+    assert box.input_value() == "Pomeranian"
+    see(page, desk, "class")
 
 
-def test_a_class_is_changed_by_a_click_on_its_bar(page, widget):
+def test_a_class_is_changed_by_a_click_on_its_word(page, widget):
     desk = widget("desk")
-    picture, _ = see(page, desk, "bar-before")
-    desk.get_by_role("button").filter(has_text=re.compile(r" %$")).nth(1).click()
+    picture, _ = see(page, desk, "word-before")
+    desk.get_by_role("button").filter(has_text=re.compile(r" %\)$")).nth(1).click()
     changed(page, desk, picture)
+
+
+def test_another_class_is_subtracted(page, widget):
+    versus = widget("versus")
+    picture, _ = see(page, versus, "minus-before")
+    box = versus.get_by_label("minus", exact=True)
+    box.focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("lightho")
+    page.keyboard.press("Enter")
+    changed(page, versus, picture)
+    says(versus, "church minus lighthouse: the lead is")
+
+
+def test_a_click_on_the_map_points_at_the_cell_below_it(page, widget):
+    pointer = widget("pointer")
+    picture, _ = see(page, pointer, "cell-before")
+    place = pointer.locator("img.widget-image").last.bounding_box()
+    page.mouse.click(place["x"] + place["width"] * 8.5 / 10, place["y"] + place["width"] * 358 / 512 * 1.5 / 7)
+    changed(page, pointer, picture)
+    says(pointer, re.compile("^Row 1, column 8: "))
+    row = pointer.get_by_role("spinbutton", name="row")
+    row.focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Tab")
+    says(pointer, re.compile("^Row 2, column 8: "))
+    see(page, pointer, "cell")
 
 
 def test_the_threshold_moves_by_keyboard_and_the_box_with_it(page, widget):
@@ -109,73 +172,79 @@ def test_the_threshold_moves_by_keyboard_and_the_box_with_it(page, widget):
     for _ in range(30):
         page.keyboard.press("ArrowDown")
     page.keyboard.press("Tab")
+    page.wait_for_function(
+        "([box, value]) => Math.abs(box.value - value) < 1e-6", arg=[number.element_handle(), before - 0.3]
+    )
     changed(page, apart, picture)
-    page.wait_for_timeout(500)
-    assert float(number.input_value()) == pytest.approx(before - 0.3)
     covers = [[float(v) for v in re.findall(r"(\d+) % of the picture", t)] for t in (text, see(page, apart, "low")[1])]
     assert covers[1] > covers[0]
 
 
-def test_a_slider_moves_by_keyboard_too(page, widget):
+def test_what_is_under_more_moves_by_keyboard_too(page, widget):
     many = widget("many")
-    picture, _ = see(page, many, "slider-before")
-    many.get_by_role("slider").first.focus()
+    picture, _ = see(page, many, "more-before")
+    more = many.get_by_role("button", name="more")
+    more.focus()
+    page.keyboard.press("Enter")
+    track = many.get_by_role("slider").first
+    track.wait_for(timeout=60_000)
+    see(page, many, "more")
+    track.focus()
     page.keyboard.press("ArrowRight")
     changed(page, many, picture)
+    more.click()
+    track.wait_for(state="hidden", timeout=60_000)
 
 
-def test_a_photo_is_uploaded_and_a_bad_one_is_refused_in_words(page, widget, tmp_path):
-    desk = widget("desk")
-    picture, _ = see(page, desk, "upload-before")
+def test_a_photo_is_uploaded_and_counted_and_a_bad_one_is_refused_in_words(page, widget, tmp_path):
+    own = widget("own")
+    picture, _ = see(page, own, "upload-before")
     stripes = np.zeros((200, 300, 3), np.uint8)
     stripes[:, ::20] = 255
     Image.fromarray(stripes).save(tmp_path / "stripes.png")
     (tmp_path / "text.png").write_text("no picture")
-    (tmp_path / "empty.png").write_bytes(b"")
     with (tmp_path / "huge.png").open("wb") as huge:
         huge.truncate(60_000_000)  # more is too much for what drives the browser
+    button = own.get_by_role("button", name="upload a picture")
 
     def choose(name):
         with page.expect_file_chooser() as chooser:
-            desk.get_by_role("button", name="upload a picture").click()
+            button.click()
         chooser.value.set_files(tmp_path / name)
 
-    choose("stripes.png")
-    changed(page, desk, picture)
-    assert desk.get_by_role("button", name="▸ stripes").count() == 1
-    picture, _ = see(page, desk, "upload")
-    for name in ("text.png", "empty.png", "huge.png"):
+    for count in (1, 2):
+        choose("stripes.png")
+        changed(page, own, picture)
+        button.filter(has_text=f"({count})").wait_for(timeout=60_000)
+        first_word = own.get_by_role("button").filter(has_text=re.compile(r" %\)$")).first.inner_text()
+        says(own, re.sub(r" +[-\d.]+ +\(.*", ": ", first_word))
+        assert own.get_by_label("class", exact=True).input_value() == ""
+        assert own.get_by_label("picture", exact=True).input_value() == ["stripes", "stripes (2)"][count - 1]
+        own.get_by_label("picture", exact=True).select_option("cat")
+        says(own, "Egyptian cat:")
+        picture, _ = see(page, own, "upload")
+    for name in ("text.png", "huge.png"):
         choose(name)
-        desk.get_by_role("alert").filter(has_text=name).wait_for(timeout=60_000)
-        assert see(page, desk, f"upload-{name}")[0] == picture
+        own.get_by_role("alert").filter(has_text=name).wait_for(timeout=60_000)
+        assert see(page, own, f"upload-{name}")[0] == picture
 
 
-def test_a_clip_plays_stops_and_is_exported(page, widget):
+def test_a_clip_plays_and_a_typed_frame_stays(page, widget):
     film = widget("film")
-    picture, text = see(page, film, "clip-before")
-    assert text.startswith("Frame 1 of 16")
-    play = film.get_by_role("button", name="play")
-    play.click()
-    changed(page, film, picture)
-    page.wait_for_timeout(1000)
-    assert int(see(page, film, "clip")[1].split()[1]) > 1
-    play.click()
-    page.wait_for_timeout(1000)
-    stopped = see(page, film, "clip-stopped")[0]
-    page.wait_for_timeout(500)
-    assert see(page, film, "clip-stopped")[0] == stopped
+    assert see(page, film, "clip-before")[1].startswith("Frame 1 of 16")
+    film.get_by_role("button", name="play").click()
+    says(film, "Frame 3 of 16")
+    see(page, film, "clip")
+    pause = film.get_by_role("button", name="pause")
     film.get_by_role("spinbutton", name="frame").fill("16")
     film.get_by_role("spinbutton", name="frame").press("Enter")
-    film.get_by_text("Frame 16 of 16").wait_for(timeout=10_000)
-    play.click()  # from the last frame it goes on with the first
-    changed(page, film, film.locator("img.widget-image").last.get_attribute("src"))
-    play.click()
-    film.get_by_role("button", name="export GIF").click()
-    film.get_by_text("clip.gif, 16 frames").wait_for(timeout=60_000)
-    path = drawn_world.cache_folder() / "explored" / "clip.gif"
-    with Image.open(path) as gif:
-        assert gif.n_frames == 16
-    path.unlink()
+    says(film, "Frame 16 of 16")
+    pause.wait_for(state="detached", timeout=60_000)
+    film.get_by_role("button", name="play").click()  # from the last frame it goes on with the first
+    says(film, "Frame 2 of 16")
+    pause.click()
+    film.get_by_role("button", name="play").wait_for(timeout=60_000)
+    see(page, film, "clip-stopped")
 
 
 def test_a_unit_is_switched_off_and_the_score_follows(page, widget):
@@ -183,38 +252,23 @@ def test_a_unit_is_switched_off_and_the_score_follows(page, widget):
     picture, _ = see(page, reasons, "unit-before")
     reasons.get_by_role("checkbox").first.check()
     changed(page, reasons, picture)
-    assert re.search(r"Without unit \d+ the score is [\d.-]+ instead of", see(page, reasons, "unit")[1])
-
-
-def test_save_writes_the_picture_and_its_settings(page, widget):
-    desk = widget("desk")
-    desk.get_by_label("save as").fill("browser test")
-    desk.get_by_label("save as").press("Tab")
-    desk.get_by_role("button", name="save", exact=True).click()
-    desk.get_by_text("saved as").wait_for(timeout=60_000)
-    see(page, desk, "saved")
-    for end in (".png", ".json"):
-        path = drawn_world.cache_folder() / "explored" / f"browser test{end}"
-        assert path.stat().st_size > 100
-        path.unlink()
+    says(reasons, "As trained, with all units, the score is 4.85.")
+    see(page, reasons, "unit")
 
 
 def test_tab_goes_in_reading_order_and_the_focus_can_be_seen(page, widget):
-    """Down the left column, then down the right one."""
-    desk = widget("desk")
-    desk.get_by_role("button").first.focus()
+    pointer = widget("pointer")
+    pointer.get_by_role("spinbutton", name="row").focus()
     steps = [page.evaluate(WALK)]
-    while len(steps) < 60:
+    while len(steps) < 10 and "more" not in steps[-1]["name"]:  # the cells are not among them
         page.keyboard.press("Tab")
-        step = page.evaluate(WALK)
-        if not step["inside"] or "save" in steps[-1]["name"].split():
-            break
-        steps.append(step)
-    names = " | ".join(step["name"] for step in steps)
-    places = [names.index(part) for part in ("class", "follow", "style", "weights", "threshold", "opacity", "save as")]
+        steps.append(page.evaluate(WALK))
+    names = [step["name"] for step in steps]
+    assert "more" in names[-1] and all(step["inside"] for step in steps), names
+    places = [next(i for i, name in enumerate(names) if part in name) for part in ("row", "column", " %)", "more")]
     assert places == sorted(places), names
     for a, b in itertools.pairwise(steps):
-        assert b["y"] > a["y"] - 25 or b["x"] > a["x"] + 100, (a, b)
+        assert b["y"] > a["y"] - 25, (a, b)
     assert all(step["seen"] for step in steps), [step for step in steps if not step["seen"]]
 
 

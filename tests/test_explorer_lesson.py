@@ -10,7 +10,7 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 DRIVE = """
 import ipywidgets
 from cam_explorer.base import ExplorerWidget
-from cam_explorer.widgets import Buttons
+from cam_explorer.widgets import Buttons, Cells
 
 def inside(widget):
     yield widget
@@ -32,7 +32,10 @@ apps = {name: value for name, value in globals().items() if isinstance(value, Ex
 for name, app in apps.items():
     before, moved = app.image.value, 0
     for widget in list(inside(app)):
-        rows = widget.buttons[::max(len(widget.buttons) - 1, 1)] if isinstance(widget, Buttons) else []
+        rows = widget.children[::max(len(widget.children) - 1, 1)] if isinstance(widget, (Buttons, Cells)) else []
+        rows = [row for row in rows if isinstance(row, ipywidgets.Button)] or [
+            cell for row in rows if isinstance(row, ipywidgets.GridBox) for cell in (row.children[0], row.children[-1])
+        ]
         steps = [(setattr, widget, "value", value) for value in ends(widget)] + [(type(b).click, b) for b in rows]
         for do, *what in steps:
             do(*what)

@@ -2,10 +2,7 @@
 
 import asyncio
 import io
-import json
 import logging
-import os
-import re
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,10 +18,9 @@ from tiny_networks import Counted, Tiny, blobs, tiny_network
 
 import cam_explorer
 import drawn_world
-from cam_explorer import Explorer, Settings, Source, read_out, render
+from cam_explorer import Explorer, Settings, Source, read_out
 from cam_explorer.render import percent
-from cam_explorer.settings import CHOICES
-from cam_explorer.widgets import ClassBox, Debounced
+from cam_explorer.widgets import Cells, ClassBox, Debounced
 from cam_helpers import NotCamCompatible
 from cam_helpers.images import PictureError
 from cam_helpers.maps import resize
@@ -37,8 +33,8 @@ def room(n=2, network=None, **how):
 
 
 @pytest.fixture
-def app(tmp_path):
-    return Explorer(room(), folder=tmp_path / "out")
+def app():
+    return Explorer(room(), ask=("picture", "label", "upload"))
 
 
 def said(app):
@@ -56,29 +52,77 @@ def everything(widget):
 
 def test_it_opens_on_the_prediction_of_the_first_picture(app):
     best = app.current().top()[0][0]
-    assert app.settings.label is None and app.control["follow"].value
-    assert app.control["label"].value == app.control["label"].names[best]
+    assert app.settings.label is None and app.control["label"].value == ""
     assert f">{NAMES[best]}: strongest at the " in app.text.value and app.message.value == ""
     assert app.image.value[:4] == b"\x89PNG" and app.image.tooltip in app.text.value.replace("&#x27;", "'")
+    assert app.photo.value[:4] == b"\x89PNG" and app.photo.tooltip == "picture"
 
 
-def test_classes_are_found_by_click_by_typing_and_by_following(app):
-    app.bars.buttons[3].click()
-    third = app.current().top()[3][0]
-    assert (
-        app.settings.label == third
-        and app.control["label"].value == app.control["label"].names[third]
-        and not app.control["follow"].value
-    )
+def test_only_what_the_question_names_is_on_screen():
+    app = Explorer(room(), ask=("threshold",))
+    drawer, opener = app.children[-1], app.children[-2]
+    hidden = {name for name, control in app.control.items() if control in set(everything(drawer))}
+    assert hidden == {*app.control} - {"threshold"} >= {"picture", "label", "style", "opacity"}
+    assert drawer.layout.display == "none"
+    opener.value = True
+    assert drawer.layout.display == "flex"
+
+
+def test_classes_are_found_by_click_and_by_typing_and_an_empty_box_follows(app):
+    app.words.children[2].click()
+    third = app.current().top()[2][0]
+    assert app.settings.label == third and app.control["label"].value == app.control["label"].names[third]
     app.control["label"].value = "dog"
     assert app.settings.label == 4 and app.text.value.count("dog:") == 1
-    app.control["follow"].value = True
-    assert (
-        app.settings.label is None
-        and app.control["label"].value == app.control["label"].names[app.current().top()[0][0]]
-    )
-    app.control["follow"].value = False
-    assert app.settings.label == app.current().top()[0][0]
+    app.control["label"].value = ""
+    assert app.settings.label is None and f">{NAMES[app.current().top()[0][0]]}: " in app.text.value
+
+
+def test_the_first_three_words_and_their_scores_are_always_there(app):
+    picture = app.current()
+    expected = [f"{NAMES[c]}  {picture.cams.logits[0, c]:.2f}  ({percent(part)})" for c, part in picture.top(3)]
+    assert [button.description for button in app.words.children] == expected
+    app.set(off=tuple(range(8)))  # all units: only the constants are left
+    scores = sorted(picture.cams.bias.tolist(), reverse=True)[:3]
+    assert [float(b.description.split("  ")[1]) for b in app.words.children] == pytest.approx(scores, abs=0.006)
+
+
+def test_one_class_minus_another(app):
+    app = Explorer(room(), Settings(label=0, style="signed"), ask=("label", "against"))
+    app.control["against"].value = "dog"
+    assert app.settings.against == 4 and ">cat minus dog: the lead is " in app.text.value
+    app.control["against"].value = ""
+    assert app.settings.against is None and ">cat: " in app.text.value
+
+
+def test_a_cell_is_pointed_at_by_click_and_by_number():
+    app = Explorer(room(), ask=("cell", "picture"))
+    rows, columns = app.current().cams.features.shape[2:]
+    heat = app.current().map(app.settings)
+    assert (app.control["row"].value, app.control["column"].value) == divmod(int(heat.argmax()), columns)
+    image, buttons = app._cells.children
+    assert image is app.image and not any(button.tabbable for button in buttons.children)
+    buttons.children[17].click()
+    row, column = app.settings.cell
+    assert buttons.children[17].tooltip == f"row {row}, column {column}"
+    assert f">Row {row}, column {column}: " in app.text.value
+    assert (app.control["row"].value, app.control["column"].value) == (row, column)
+    for end in (0, rows - 1):
+        app.control["row"].value = end
+        assert app.settings.cell == (end, column) and app.message.value == ""
+    assert app.control["row"].max == rows - 1 and app.control["column"].max == columns - 1
+    app.control["picture"].value = "picture (2)"
+    assert app.settings.cell is None and ">Row" not in app.text.value
+
+
+def test_a_fine_map_has_a_button_for_several_cells():
+    clicked = []
+    cells = Cells(widgets.Image(), clicked.append)
+    cells.show((32, 8), 100, 26)
+    buttons = cells.children[1].children
+    assert len(buttons) == 16 * 8
+    buttons[0].click(), buttons[-1].click()
+    assert clicked == [(1, 0), (31, 7)]
 
 
 @pytest.mark.parametrize(
@@ -92,9 +136,9 @@ def test_a_name_is_found_by_any_part_that_no_other_has(text, index):
     ("text", "error"),
     [
         ("cran", "2 classes have 'cran' in the name: did you mean crane, crane (2)?"),
-        ("dig", "no class has 'dig' in the name: did you mean dog?"),
-        ("xyzzy", "no class has 'xyzzy' in the name: choose one from the list"),
-        ("9", "no class has '9' in the name: choose one from the list"),
+        ("dig", "no classes have 'dig' in the name: did you mean dog?"),
+        ("xyzzy", "no classes have 'xyzzy' in the name: choose one from the list"),
+        ("9", "no classes have '9' in the name: choose one from the list"),
     ],
 )
 def test_a_name_that_is_none_is_said_and_the_picture_stays(app, text, error):
@@ -114,7 +158,7 @@ def test_every_control_goes_to_both_ends_without_a_complaint(app, caplog):
             values = widget.options
         elif isinstance(widget, (widgets.FloatSlider, widgets.BoundedFloatText)):
             values = (widget.min, widget.max, 0.5)
-        elif isinstance(widget, widgets.Checkbox):
+        elif isinstance(widget, widgets.ToggleButton):
             values = (not widget.value, widget.value)
         else:
             continue
@@ -124,36 +168,36 @@ def test_every_control_goes_to_both_ends_without_a_complaint(app, caplog):
             assert app.message.value == "", (widget.description, value)
             assert app.image.value[:4] == b"\x89PNG"
     for widget in everything(app):
-        if isinstance(widget, widgets.Button) and widget.description != "save":
+        if isinstance(widget, widgets.Button):
             widget.click()
-    assert driven > 25 and not caplog.records
+    assert driven > 20 and not caplog.records
     assert app.settings.threshold == 0.5 and app.settings.weights == "positive"
 
 
-def test_every_control_has_a_visible_label_and_the_picture_a_name(app, tmp_path):
+def test_every_control_has_a_visible_label_and_the_picture_a_name(app):
+    cells = Explorer(app.source, ask=("cell",))
     others = [cam_explorer.Why(app.source), cam_explorer.Classes(app.source), cam_explorer.Film(app.source, blobs(2))]
-    for widget in [w for a in (app, *others) for w in everything(a)]:
+    for widget in [w for a in (app, cells, *others) for w in everything(a)]:
         if isinstance(widget, widgets.Image):
             assert widget.tooltip and widget.get_state()["description"] == ""  # the front end needs both
+        elif isinstance(widget, widgets.Button) and widget.tabbable is False:
+            assert widget.tooltip.startswith("row ")  # unseen, over a cell
         elif isinstance(widget, (widgets.Dropdown, widgets.Text, widgets.Combobox, widgets.Checkbox, widgets.Button,
                                  widgets.BoundedFloatText, widgets.FileUpload, widgets.ToggleButton)):  # fmt: skip
             assert widget.description.strip(), widget
-        elif isinstance(widget, widgets.Play):
-            assert widget.layout.display == "none"  # its buttons have no names
 
 
-def test_a_picture_is_chosen_in_the_gallery(app):
-    first = app.image.value
-    app.gallery.buttons[1].click()
-    assert app.settings.picture == "picture (2)" and app.image.value != first
-    assert [b.description[0] == "▸" for b in app.gallery.buttons] == [False, True]
+def test_a_picture_is_chosen(app):
+    images = app.image.value, app.photo.value
+    app.control["picture"].value = "picture (2)"
+    assert app.settings.picture == "picture (2)" and app.image.value != images[0] and app.photo.value != images[1]
 
 
-def test_one_forward_pass_and_the_gallery_costs_none():
+def test_one_forward_pass_whatever_is_moved():
     wrapped = Counted(tiny_network())
     app = Explorer(room(3, wrapped))
     for value in (0.1, 0.5, 0.9):
-        app.set(threshold=value, label=2, scale="shared", weights="softmax")
+        app.set(threshold=value, label=2, scale="shared", weights="softmax", off=(1,))
     assert wrapped.calls == [1]
 
 
@@ -168,27 +212,6 @@ def test_a_thousand_classes_are_searched_and_only_the_one_shown_is_built_at_full
         app.control["label"].value = text
         assert app.settings.label == index and app.message.value == ""
     assert len(built) == 4 and all(shape[:2] == (1, 1) for shape in built)
-
-
-def test_saved_is_a_picture_and_what_makes_it_again(app, tmp_path):
-    app.set(label=3, style="signed", threshold=0.4)
-    app.save("../my dog: 1")
-    folder = tmp_path / "out"
-    assert sorted(p.name for p in folder.iterdir()) == ["_my dog_ 1.json", "_my dog_ 1.png"]
-    assert (folder / "_my dog_ 1.png").read_bytes() == app.image.value
-    settings = Settings(**json.loads((folder / "_my dog_ 1.json").read_bytes()))
-    assert settings == app.settings and Explorer(room(), settings).image.value == app.image.value
-    assert "saved as" in app.message.value and 'role="status"' in app.message.value
-    next(w for w in everything(app) if getattr(w, "description", "") == "save").click()
-    assert (folder / "picture.png").exists()
-
-
-def test_a_folder_that_cannot_be_written_is_said(app, tmp_path):
-    (tmp_path / "file").write_text("")
-    app.folder = tmp_path / "file"
-    app.handle(app.save)
-    assert "file" in app.message.value and 'role="alert"' in app.message.value
-    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_a_network_without_maps_says_why():
@@ -245,61 +268,46 @@ def test_a_bad_upload_is_said_and_the_previous_picture_stays(app, name, data, si
 )
 def test_unusual_uploads_are_shown(app, name, data):
     upload(app, data, name)
-    assert app.message.value == "" and app.settings.picture == "a" and len(app.gallery.buttons) == 3
+    assert app.message.value == "" and app.settings.picture == "a" and "a" in app.control["picture"].options
     upload(app, data, name)  # the same again: a second picture
     assert app.settings.picture == "a (2)"
 
 
-def test_three_uploads_of_one_name_are_three_pictures(app):
-    """As phones name them; the gallery shows each, too."""
+def test_three_uploads_of_one_name_are_three_pictures_and_are_counted(app):
+    """As phones name them. The button shows how many values it has."""
     photos = [Image.new("RGB", (64, 64), colour) for colour in ("red", "lime", "blue")]
     for i, photo in enumerate(photos):
         upload(app, saved(photo, "JPEG"), "image.jpg")
         assert np.asarray(app.current().photo).mean((0, 1)).argmax() == i and app.message.value == ""
+        assert len(app.upload.value) == i + 1 and not any(file["content"] for file in app.upload.value)
     assert list(app.source.pictures)[2:] == ["image", "image (2)", "image (3)"]
-    for i, button in enumerate(app.gallery.buttons[2:]):
-        button.click()
+    upload(app, b"", "empty.png")
+    assert len(app.upload.value) == 3 and "empty.png is empty" in app.message.value
+    for i, name in enumerate(list(app.source.pictures)[2:]):
+        app.control["picture"].value = name
         assert np.asarray(app.current().photo).mean((0, 1)).argmax() == i
-    thumbnails = re.findall(r"url\((data:[^)]+)\)", app.gallery._sheet.value)
-    assert len(set(thumbnails)) == len(app.source.pictures) == 5
 
 
-@pytest.mark.parametrize("way", ["upload", "path"])
-def test_a_new_photo_follows_its_prediction(app, way, tmp_path):
+def test_a_new_photo_follows_its_prediction(app):
     best = app.current().top()[0][0]
-    app.set(label=(best + 1) % len(NAMES), unit=3)
-    assert not app.control["follow"].value
-    if way == "upload":
-        upload(app, saved(PHOTO), "new.png")
-    else:
-        PHOTO.save(tmp_path / "new.png")
-        app.path.value = str(tmp_path / "new.png")
-    assert app.settings == replace(app.settings, picture="new", label=None, unit=None) and app.control["follow"].value
+    app.set(label=(best + 1) % len(NAMES), unit=3, off=(1,), against=2)
+    upload(app, saved(PHOTO), "new.png")
+    changed = {"label": None, "against": None, "unit": None, "off": ()}
+    assert app.settings == replace(app.settings, picture="new", **changed)
     predicted = app.current().top()[0][0]
-    assert f">{NAMES[predicted]}: " in app.text.value
+    assert f">{NAMES[predicted]}: " in app.text.value and app.control["label"].value == ""
     app.set(label=4)
-    app.gallery.buttons[0].click()  # an older picture keeps the class that the reader looks for
+    app.control["picture"].value = "picture"  # an older picture keeps the class that the reader looks for
     assert app.settings.label == 4 and app.settings.picture == "picture"
 
 
-def test_a_path_is_opened_or_refused(app, tmp_path):
-    PHOTO.save(tmp_path / "dog.png")
-    app.path.value = str(tmp_path / "dog.png")
-    assert app.settings.picture == "dog" and app.message.value == ""
-    before = app.image.value
-    app.path.value = str(tmp_path / "none.png")
-    assert f"{tmp_path / 'none.png'}: No such file or directory" in app.message.value and app.image.value == before
-    app.path.value = str(tmp_path)
-    assert "Is a directory" in app.message.value and app.settings.picture == "dog"
-
-
-def test_a_picture_in_the_gallery_that_is_no_picture(tmp_path):
+def test_a_picture_that_is_no_picture(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no")
     app = Explorer(Source(tiny_network(), NAMES, {"good": blobs(1)[0], "bad": tmp_path / "bad.png"}, side=64, show=64))
     before = app.image.value
-    app.gallery.buttons[1].click()
+    app.control["picture"].value = "bad"
     assert "bad.png is not a picture" in app.message.value
-    assert app.settings.picture == "good" and app.image.value == before
+    assert app.settings.picture == app.control["picture"].value == "good" and app.image.value == before
 
 
 # -- events -------------------------------------------------------------------------------------------------------
@@ -350,7 +358,7 @@ def test_an_error_inside_is_read_in_the_widget_and_in_the_log(app, monkeypatch, 
 # -- comparing, why, video, read-out ------------------------------------------------------------------------------
 
 
-def test_classes_pictures_and_networks_side_by_side():
+def test_classes_and_pictures_side_by_side():
     source = room()
     two = cam_explorer.Classes(source, ["cat", 4])
     assert (
@@ -358,24 +366,19 @@ def test_classes_pictures_and_networks_side_by_side():
     )
     width = Image.open(io.BytesIO(two.image.value)).width
     two.boxes[2].value = "tiger"
-    assert Image.open(io.BytesIO(two.image.value)).width > width and "tiger cat, " in two.text.value
+    assert Image.open(io.BytesIO(two.image.value)).width > width and "\ntiger cat: " in two.text.value
     two.set(scale="shared")
     assert "One colour scale for all." in two.text.value
     two.boxes[2].value = "nobody"
-    assert "no class has" in two.message.value
+    assert "no classes have" in two.message.value
     five = cam_explorer.Classes(source)
-    assert five.text.value.count("%: ") == 5 and Image.open(io.BytesIO(five.image.value)).height > 2 * 64
+    assert five.text.value.count("%): ") == 5
+    assert Image.open(io.BytesIO(five.image.value)).height < 2 * 64 + 26  # in a row
 
-    many = cam_explorer.Pictures(source, "dog")
-    assert "dog in 2 pictures, highest score first:\npicture" in many.text.value
+    many = cam_explorer.Pictures(source, Settings(label=4))
+    assert ">Score of dog, highest first: picture" in many.text.value
     scores = [picture.cams.logits[0, 4].item() for _, _, picture in many.panels()]
     assert scores == sorted(scores, reverse=True)
-
-    nets = cam_explorer.Networks({"a": source, "b": room(network=tiny_network(seed=7))})
-    assert [caption.split(":")[0] for caption, _, _ in nets.panels()] == ["a", "b"] and nets.message.value == ""
-    other = Source(tiny_network(2), ["cat", "dog"], blobs(2), side=64, show=64)
-    lacking = cam_explorer.Networks({"a": source, "b": other}, Settings(label=3))
-    assert "b has no class called &#x27;tiger cat&#x27;" in lacking.message.value
 
 
 def test_the_units_add_up_to_the_score_and_can_be_switched_off():
@@ -387,46 +390,97 @@ def test_the_units_add_up_to_the_score_and_can_be_switched_off():
     torch.testing.assert_close(shares.sum() + cams.bias[label], cams.logits[0, label])
     torch.testing.assert_close(picture.shares(app.settings), shares)
     assert app.units == shares.argsort(descending=True).tolist()
-    assert app.bars.buttons[0].description == f"unit {app.units[0]}: {shares.max().item():+.3f}"
-    assert "the identity holds" in app.text.value
+    assert app.bars.children[0].description == f"unit {app.units[0]}: {shares.max().item():+.3f}"
+    score, constant = cams.logits[0, label].item(), cams.bias[label].item()
+    listed = f"8 units add {shares.sum():+.2f}, the other 0 {0:+.2f}, the constant {constant:+.2f}"
+    assert f"{listed}: {score:.2f}, the score." in app.text.value.replace("-0.00", "+0.00")
 
     app.ticks[0].value = True
-    rest = cams.logits[0, label] - shares.max()
-    assert (
-        f"Without unit {app.units[0]} the score is {rest:.2f} instead of {cams.logits[0, label]:.2f}." in app.text.value
-    )
+    rest = score - shares.max()
+    assert f": {rest:.2f}. As trained, with all units, the score is {score:.2f}." in app.text.value
     before = app.image.value
-    app.bars.buttons[7].click()
-    assert app.settings.unit == app.units[7] and f"unit {app.units[7]}:" in app.text.value and app.image.value != before
+    app.bars.children[7].click()
+    assert app.settings.unit == app.units[7] and app.image.value != before
+    assert f">Unit {app.units[7]} adds {shares[app.units[7]]:+.2f} to the score {score:.2f} of " in app.text.value
     for button in [w for w in everything(app) if isinstance(w, widgets.Button)]:
         if button.description in ("show the class's map", "switch all units on"):
             button.click()
     assert app.settings.off == () and app.settings.unit is None and not app.ticks[0].value and app.message.value == ""
     app.set(weights="softmax")
-    assert "the identity is broken" in app.text.value
+    assert "As trained, with all units, the score is" in app.text.value
 
 
-def test_a_clip_is_computed_once_and_shown_frame_by_frame(tmp_path):
+@pytest.fixture(scope="module")
+def clip():
+    return drawn_world.load("video", "test", n=1, size=64)
+
+
+def test_a_clip_is_computed_once_and_shown_frame_by_frame(clip):
     wrapped = Counted(tiny_network())
-    clip = drawn_world.load("video", "test", n=1, size=64)
-    film = cam_explorer.Film(room(1, wrapped), clip.images, folder=tmp_path)
+    film = cam_explorer.Film(room(1, wrapped), clip.images)
     frames = len(clip)
     assert sum(wrapped.calls) == frames
-    assert f">Frame 1 of {frames}: predicted " in film.text.value
-    first = film.image.value
-    for value in (frames, 1, 5):
-        film.control["frame"].value = value
-        assert f">Frame {value} of {frames}: predicted " in film.text.value and film.message.value == ""
+    assert f">Frame 1 of {frames}: first word " in film.text.value
+    first = film.image.value, film.photo.value, film.curves.value
+    for control in ("frame", "track"):
+        for value in (frames, 1, 5):
+            film.control[control].value = value
+            assert f">Frame {value} of {frames}: first word " in film.text.value and film.message.value == ""
+    assert all(a != b for a, b in zip(first, (film.image.value, film.photo.value, film.curves.value), strict=True))
     film.control["label"].value = "dog"
-    assert "score of dog" in film.text.value and film.image.value != first
-    path = film.export()
-    with Image.open(path) as gif:
-        assert gif.n_frames == frames and gif.size == film.draw()[0].size
+    assert ">Frame 5" in film.text.value and "\ndog: " in film.text.value and "dog" in film.curves.tooltip
     assert sum(wrapped.calls) == frames
     film.set(picture="frame 99")
     assert (
         "there is no picture called &#x27;frame 99&#x27;" in film.message.value and film.settings.picture == "frame 5"
     )
+
+
+def test_wrong_first_words_are_known_drawn_and_said():
+    frames = blobs(3)
+    plain = cam_explorer.Film(room(1), frames)
+    firsts = plain.scores.argmax(1).tolist()
+    box = torch.tensor([[1.0, 1.0, 9.0, 9.0]])
+    other = next(c for c in range(len(NAMES)) if c not in firsts)
+    truth = [(torch.tensor([other]), box)] * 2 + [(torch.zeros(0).long(), box[:0])]
+    film = cam_explorer.Film(room(1), frames, truth=truth)
+    assert not plain.wrong and film.wrong == {0: firsts[0], 1: firsts[1]}  # an empty frame is not wrong
+    assert film.true == [other] and film.photo.tooltip == f"frame 1; true (yellow): {NAMES[other]}"
+    film.go_to(3)
+    assert "which is not there" not in film.text.value
+    film.go_to(2)
+    assert f"first word {NAMES[firsts[1]]}, which is not there." in film.text.value
+    shown = np.asarray(Image.open(io.BytesIO(film.curves.value)).convert("RGB"))
+    red, blue = ((shown == np.array(colour)).all(2).sum() for colour in ((0xB2, 0x18, 0x2B), (0x0B, 0x6F, 0xA4)))
+    assert red > 20 and blue > 5
+
+
+def test_a_clip_plays_pauses_and_a_typed_frame_stays(clip, monkeypatch):
+    monkeypatch.setattr("cam_explorer.video.RATE", 50)
+    film = cam_explorer.Film(room(1), clip.images[:4])
+    shown, draw = [], film.draw
+    film.draw = lambda: shown.append(film.settings.picture) or draw()
+
+    async def until(condition):
+        for _ in range(500):
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(shown)
+
+    async def watch():
+        film.play.value = True
+        assert film.play.description == "pause"
+        await until(lambda: shown[-1:] == ["frame 1"])  # through the last frame to the first again
+        film.control["frame"].value = 3
+        assert not film.play.value and film.play.description == "play"
+        await until(lambda: shown[-1] == "frame 3")
+        count = len(shown)
+        await asyncio.sleep(0.2)
+        assert len(shown) == count
+
+    asyncio.run(watch())
+    assert shown[:4] == ["frame 2", "frame 3", "frame 4", "frame 1"]
 
 
 def test_frames_from_a_gif_a_folder_and_a_list(tmp_path):
@@ -482,15 +536,7 @@ def test_the_read_out_names_scene_kind_and_attributes():
     expected = [f"{name} ({percent(p)})" for name, p in zip(["always", "half open"], chances, strict=True) if p >= 0.5]
     assert sorted(found.removeprefix("Attributes: ").removesuffix(".").split(", ")) == sorted(expected)
     assert found.startswith("Attributes: always (")
-    widget = cam_explorer.Reader(source, indoor, probe, attributes)
-    assert kind in widget.text.value and "Informative region of " in widget.text.value
+    widget = Explorer(source, say=lambda picture: read_out(picture, indoor, probe, attributes))
+    assert kind in widget.text.value and "strongest at the" in widget.text.value
     with pytest.raises(ValueError, match=r"each of 5 classes, got 2"):
         read_out(picture, [True, False], probe, attributes)
-
-
-def test_colours_can_be_chosen_only_where_they_show(app):
-    colours = next(w for w in everything(app) if getattr(w, "description", "") == "colours")
-    for style in CHOICES["style"]:
-        app.set(style=style)
-        changed = render(app.settings, app.current()) != render(replace(app.settings, colours="viridis"), app.current())
-        assert colours.disabled is not changed, style

@@ -1,12 +1,12 @@
 """Explore class activation maps: any class, any picture, any frame (lesson 04)."""
 
-from .compare import Classes, Networks, Pictures
-from .render import describe, identity, render
+from .compare import Classes, Pictures
+from .render import describe, identity, point, render
 from .settings import Settings
-from .single import Explorer, Reader, Why, read_out
+from .single import Explorer, Why, read_out
 from .source import ForwardedPicture, Source
 from .video import Film, read_frames
 from .widgets import sliders
 
-__all__ = ["Classes", "Explorer", "Film", "ForwardedPicture", "Networks", "Pictures", "Reader", "Settings", "Source",
-           "Why", "describe", "identity", "read_frames", "read_out", "render", "sliders"]  # fmt: skip
+__all__ = ["Classes", "Explorer", "Film", "ForwardedPicture", "Pictures", "Settings", "Source", "Why", "describe",
+           "identity", "point", "read_frames", "read_out", "render", "sliders"]  # fmt: skip

@@ -1,29 +1,28 @@
-"""What all widgets of the explorer share: settings, controls that change them, an image, its text, error messages."""
+"""What all widgets of the explorer share: one question's controls, the photo beside its map, the network's first words,
+a sentence; the other controls behind a button; and error messages."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
 import ipywidgets
 from PIL import Image
 from traitlets import TraitError
 
-from cam_helpers.files import replacing
-
-from .render import png
+from .render import LEGEND_HEIGHT, percent, photo_png, png
 from .settings import CHOICES, Settings
 from .source import ForwardedPicture, Source
-from .widgets import ClassBox, Debounced, Message, NamedImage, sliders
+from .widgets import Buttons, Cells, ClassBox, Debounced, Message, NamedImage, sliders
 
-__all__ = ["ROW_WRAP", "ExplorerWidget"]
+__all__ = ["ROW", "ExplorerWidget"]
 
 log = logging.getLogger("cam_explorer")
-ROW_WRAP = {"flex_flow": "row wrap"}
+ROW = {"display": "flex", "flex_flow": "row wrap", "width": "100%", "align_items": "center"}
+SIDE_BY_SIDE = {"display": "flex", "width": "100%", "align_items": "flex-start"}
+FILL = {"width": "100%", "margin": "0", "align_self": "flex-start"}
 
 
 class ExplorerWidget(ipywidgets.VBox):
@@ -32,23 +31,27 @@ class ExplorerWidget(ipywidgets.VBox):
     Args:
         source: the network and its pictures
         settings: what to show first
-        folder: where "save" puts images and settings
+        ask: the controls that the question names, which are on screen; the others are under "more"
     """
 
-    two_columns = True  # controls beside the image
+    ask = ("picture", "label")
+    rest = ("style", "scale", "rule", "weights", "threshold", "opacity")
+    beside = True  # the photo, and the network's first words
 
-    def __init__(self, source: Source, settings: Settings | None = None, folder: str | Path = "explored"):
+    def __init__(self, source: Source, settings: Settings | None = None, ask: Sequence[str] = ()):
         super().__init__()
         self.source, settings = source, settings or Settings()
         self.settings = replace(settings, picture=settings.picture or next(iter(source.pictures), ""))
         self._last_drawn = self.settings
-        self.folder = Path(folder)
-        self.image = NamedImage(layout={"max_width": "100%", "align_self": "flex-start"})  # never larger than it is
+        self.ask = tuple(ask) or self.ask
+        self.photo, self.image = NamedImage(layout=FILL), NamedImage(layout=FILL)
+        self.words = Buttons(lambda i: self.handle(lambda: self.set(label=self._words[i][0], unit=None)))
+        self._words: list[tuple[int, float, float]] = []
         self.text, self.message = Message(layout={"width": "100%"}), Message(layout={"width": "100%"})
         self.update = Debounced(self._update)
         self.control: dict[str, ipywidgets.Widget] = {}  # each shows a part of the settings
         self._shows: dict[str, Callable] = {}  # which part
-        self._syncing = False
+        self._cells, self._syncing = None, False
 
     def __repr__(self) -> str:
         """What a reader without widgets sees instead."""
@@ -63,6 +66,8 @@ class ExplorerWidget(ipywidgets.VBox):
 
     def set(self, **changes) -> None:
         """Change settings; image and controls follow, or both stay where the new settings cannot be drawn."""
+        if changes.get("picture", self.settings.picture) != self.settings.picture:
+            changes = {"cell": None, **changes}
         self.settings = replace(self.settings, **changes)
         self.update()
 
@@ -73,20 +78,22 @@ class ExplorerWidget(ipywidgets.VBox):
 
     # -- controls and layout --------------------------------------------------------------------------------------
 
-    def arrange(self, *controls: ipywidgets.Widget, under: Sequence[ipywidgets.Widget] = ()) -> None:
-        """Place the controls, the image with what stands `under` it, and "save"; then draw."""
-        output = [self.message, self.image, *under, self.text, self._save_row()]
-        if self.two_columns:  # or one above the other, where there is no room
-            left = ipywidgets.VBox(controls, layout={"width": "440px"})
-            right = ipywidgets.VBox(output, layout={"flex": "1 1 340px", "min_width": "300px"})
-            self.children = [ipywidgets.Box([left, right], layout=ROW_WRAP)]
-        else:
-            self.children = [*controls, *output]
+    def arrange(self, *first: ipywidgets.Widget, under: Sequence[ipywidgets.Widget] = ()) -> None:
+        """Place what the question asks for, the images with what stands `under` them, and "more"; then draw."""
+        asked = [self._control(name) for name in self.ask]
+        more = [self._control(name) for name in self.rest if name not in self.ask]
+        drawer = ipywidgets.Box(more, layout={**ROW, "display": "none"})
+        opener = ipywidgets.ToggleButton(description="more", icon="sliders", layout={"width": "110px"})
+        opener.observe(lambda change: setattr(drawer.layout, "display", "flex" if change["new"] else "none"), "value")
+        images, words = [self.image], []
+        if self.beside:
+            half = {"flex": "1 1 0", "max_width": f"{self.source.show}px", "overflow": "hidden", "margin": "2px"}
+            images = [ipywidgets.Box([pane], layout=half) for pane in (self.photo, self._cells or self.image)]
+            words = [ipywidgets.HTML("<b>Its first three words</b>, with score and probability"), self.words]
+        row = ipywidgets.Box(images, layout=SIDE_BY_SIDE)
+        controls = ipywidgets.Box([*asked, *first], layout=ROW)
+        self.children = [controls, self.message, *words, row, *under, self.text, opener, drawer]
         self.update.now()
-
-    def controls(self, *names: str) -> ipywidgets.Box:
-        """A control for each of these settings; "follow" is a check box for following the prediction."""
-        return ipywidgets.Box([self._control(name) for name in names], layout=ROW_WRAP)
 
     def bind(self, name: str, control: ipywidgets.Widget, get: Callable, put: Callable) -> ipywidgets.Widget:
         """The control shows `get(settings)`; when the reader changes it, `put(value)` is called."""
@@ -95,67 +102,58 @@ class ExplorerWidget(ipywidgets.VBox):
         return control
 
     def button(self, text: str, click: Callable[[], None]) -> ipywidgets.Button:
-        button = ipywidgets.Button(description=text, layout={"width": "auto", "align_self": "flex-start"})
+        button = ipywidgets.Button(description=text, layout={"width": "auto"})
         button.on_click(lambda _: self.handle(click))
         return button
 
     def _control(self, name: str) -> ipywidgets.Widget:
-        if name == "label":
-            return self._class_box()
-        if name == "follow":
-            return self._follow_box()
-        return self._slider(name) if name in ("threshold", "opacity") else self._dropdown(name)
+        if name in ("label", "against"):
+            return self._class_box(name)
+        return self._cell_boxes() if name == "cell" else self._setting(name)
 
-    def _bind_setting(self, name: str, control: ipywidgets.Widget) -> ipywidgets.Widget:
-        return self.bind(name, control, lambda settings: getattr(settings, name), lambda v: self.set(**{name: v}))
-
-    def _dropdown(self, name: str) -> ipywidgets.Widget:
-        options = CHOICES[name] if name in CHOICES else list(self.source.pictures)
-        dropdown = ipywidgets.Dropdown(options=options, description=name, layout={"width": "210px"})
-        dropdown.style.description_width = "60px"
-        return self._bind_setting(name, dropdown)
-
-    def _slider(self, name: str) -> ipywidgets.Widget:
-        panel, (track,) = sliders({name: getattr(self.settings, name)}, 0, 1, 0.01)
-        panel.layout.width = "100%"  # a row of its own
-        self._bind_setting(name, track)
+    def _setting(self, name: str) -> ipywidgets.Widget:
+        if name in ("threshold", "opacity"):
+            panel, (control,) = sliders({name: getattr(self.settings, name)}, 0, 1, 0.01)
+        else:
+            options = CHOICES[name] if name in CHOICES else list(self.source.pictures)
+            panel = control = ipywidgets.Dropdown(options=options, description=name, layout={"width": "210px"})
+            control.style.description_width = "60px"
+        self.bind(name, control, lambda settings: getattr(settings, name), lambda v: self.set(**{name: v}))
         return panel
 
-    def _class_box(self) -> ipywidgets.Widget:
-        box = ClassBox(self.source.classes)
-        return self.bind(
-            "label",
-            box,
-            lambda settings: box.names[self.current().class_index(settings)],
-            lambda text: self.set(label=box.find(text) if text.strip() else None, unit=None),
-        )
+    def _class_box(self, name: str) -> ipywidgets.Widget:
+        """Left empty, `label` follows the prediction, and nothing is subtracted."""
+        what, empty = ("class", "its first word") if name == "label" else ("minus", "nothing")
+        box = ClassBox(self.source.classes, what, empty)
 
-    def _follow_box(self) -> ipywidgets.Widget:
-        return self.bind(
-            "follow",
-            ipywidgets.Checkbox(description="follow the prediction", indent=False),
-            lambda settings: settings.label is None,
-            lambda on: self.set(label=None if on else self.current().class_index(self.settings)),
-        )
+        def get(settings: Settings) -> str:
+            label = getattr(settings, name)
+            return "" if label is None else box.names[label]
 
-    # -- saving ---------------------------------------------------------------------------------------------------
+        def put(text: str) -> None:
+            self.set(**{name: box.find(text) if text.strip() else None, "unit": None})
 
-    def _save_row(self) -> ipywidgets.HBox:
-        name = ipywidgets.Text("picture", description="save as", layout={"width": "240px"})
-        name.style.description_width = "60px"
-        button = self.button("save", lambda: (self.update.now(), self.save(name.value)))
-        button.tooltip = "save the picture and its settings"
-        return ipywidgets.HBox([name, button])
+        return self.bind(name, box, get, put)
 
-    def save(self, name: str = "picture") -> None:
-        """Write the image and its settings to `folder/name.png` and `.json`. Raises OSError."""
-        name = "".join(c if c.isalnum() or c in "-_. " else "_" for c in name).strip(" .") or "picture"
-        path = self.folder / name
-        settings = json.dumps(asdict(self.settings), indent=1, ensure_ascii=False)
-        for extension, data in ((".png", self.image.value), (".json", settings.encode())):
-            with replacing(path.with_name(name + extension)) as file:
-                file.write(data)
-        self.message.say(f"saved as {path}.png, with its settings in {path}.json")
+    def _cell_boxes(self) -> ipywidgets.Widget:
+        """A row and a column, for the keyboard; a click on the map does the same."""
+        self._cells = Cells(self.image, lambda cell: self.handle(lambda: self.set(cell=cell)))
+
+        def box(axis: int, name: str) -> ipywidgets.Widget:
+            number = ipywidgets.BoundedIntText(0, min=0, max=999, description=name, layout={"width": "150px"})
+
+            def put(value: int) -> None:
+                cell = self._cell(self.settings)
+                self.set(cell=(value, cell[1]) if axis == 0 else (cell[0], value))
+
+            return self.bind(name, number, lambda settings: self._cell(settings)[axis], put)
+
+        return ipywidgets.Box([ipywidgets.Label("Click a cell, or type its"), box(0, "row"), box(1, "column")])
+
+    def _cell(self, settings: Settings) -> tuple[int, int]:
+        """The cell that is pointed at; before that, the one with the largest value."""
+        heat = self.current().map(settings)
+        return settings.cell or divmod(int(heat.argmax()), heat.shape[1])
 
     # -- drawing, and what goes wrong -----------------------------------------------------------------------------
 
@@ -168,6 +166,12 @@ class ExplorerWidget(ipywidgets.VBox):
     def _redraw(self) -> None:
         image, text = self.draw()
         self._last_drawn = self.settings
+        if self.beside:
+            picture = self.current()
+            self.photo.show(*photo_png(picture))
+            self._words = picture.first_words(self.settings)
+            texts = [f"{picture.classes[c]}  {score:.2f}  ({percent(part)})" for c, score, part in self._words]
+            self.words.show(texts, [part for *_, part in self._words])
         self.image.show(png(image), text)
         self.text.say(text)
         self._sync()
@@ -176,10 +180,14 @@ class ExplorerWidget(ipywidgets.VBox):
         """Make every control show the settings."""
         self._syncing = True
         try:
+            if "picture" in self.control:
+                self.control["picture"].options = list(self.source.pictures)
+            if self._cells:
+                rows, columns = self.current().cams.features.shape[2:]
+                self.control["row"].max, self.control["column"].max = rows - 1, columns - 1
+                self._cells.show((rows, columns), self.current().photo.height, LEGEND_HEIGHT)
             for name, get in self._shows.items():
                 self.control[name].value = get(self.settings)
-            if "colours" in self.control:  # the other styles have colours of their own
-                self.control["colours"].disabled = self.settings.style not in ("heat", "grid", "map")
         finally:
             self._syncing = False
 
@@ -189,9 +197,7 @@ class ExplorerWidget(ipywidgets.VBox):
             action(*values)
             return True
         except (ValueError, OSError, TraitError) as error:  # the reader's: a bad file, a name that does not exist
-            log.info("%s", error)
-            missing = isinstance(error, OSError) and error.filename is not None
-            self.message.say(f"{error.filename}: {error.strerror}" if missing else str(error), error=True)
+            self.message.say(str(error), error=True)
         except Exception as error:
             log.exception("an error in the explorer")
             self.message.say(f"{type(error).__name__}: {error}", error=True)

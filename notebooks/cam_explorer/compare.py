@@ -1,21 +1,20 @@
-"""Side by side: several classes in one picture, one class in several pictures, several networks on one picture."""
+"""Side by side: several classes in one picture, or one class in several pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import ipywidgets
 from PIL import Image
 
-from .base import ROW_WRAP, ExplorerWidget
+from .base import ExplorerWidget
 from .render import describe, draw, montage, percent, shared_limit
 from .settings import Settings
 from .source import ForwardedPicture, Source, shrunk
 from .widgets import ClassBox
 
-__all__ = ["Classes", "Networks", "Pictures"]
+__all__ = ["Classes", "Pictures"]
 
 Panel = tuple[str, int, ForwardedPicture]  # title, class index, picture
 
@@ -23,13 +22,9 @@ Panel = tuple[str, int, ForwardedPicture]  # title, class index, picture
 class Comparison(ExplorerWidget):
     """Several panels in one image; with scale "shared" all have one colour scale."""
 
-    two_columns = False
-    columns = 3
-    width = 280  # pixels of a panel: three fit side by side in a notebook, and their words can be read
-
-    def arrange(self, *controls: ipywidgets.Widget) -> None:
-        look = self.controls("style", "colours", "scale", "rule", "threshold", "opacity")
-        super().arrange(*controls, look)
+    beside = False
+    columns = 5
+    width = 206  # pixels of a panel: five fit side by side in a notebook, and their words can be read
 
     def panels(self) -> list[Panel]:
         raise NotImplementedError
@@ -37,7 +32,7 @@ class Comparison(ExplorerWidget):
     def draw(self) -> tuple[Image.Image, str]:
         captions, shown = [], []
         for title, c, picture in self.panels():
-            captions.append(f"{title}, {percent(picture.probabilities[c])}")
+            captions.append(f"{title}: {picture.cams.logits[0, c]:.2f} ({percent(picture.probabilities[c])})")
             shown.append((replace(self.settings, label=c), shrunk(picture, self.width)))
         shared = self.settings.scale == "shared"
         limit = shared_limit(shown) if shared else None
@@ -47,25 +42,25 @@ class Comparison(ExplorerWidget):
 
 
 class Classes(Comparison):
-    """Up to five classes in one picture (lecture 14:20).
+    """Up to five classes in one picture, in a row (lecture 14:20).
 
     Args:
         source: the network and its pictures
         labels: class indices or names; none: the five most probable
         settings: what to show first
-        folder: where "save" puts images and settings
     """
 
-    def __init__(self, source: Source, labels: Sequence[int | str] = (), settings: Settings | None = None,
-                 folder: str | Path = "explored"):  # fmt: skip
-        super().__init__(source, settings, folder)
+    ask = ("picture",)
+
+    def __init__(self, source: Source, labels: Sequence[int | str] = (), settings: Settings | None = None):
+        super().__init__(source, settings)
         self.boxes = [ClassBox(source.classes, f"class {i + 1}") for i in range(5)]
         for box, label in zip(self.boxes, labels, strict=False):
             box.value = box.names[box.find(str(label))]
         for box in self.boxes:
-            box.layout.width, box.style.description_width = "210px", "60px"
+            box.layout, box.style.description_width = {"flex": "1 1 0", "min_width": "0"}, "50px"
             box.observe(lambda _: self.handle(self.update), "value")
-        self.arrange(ipywidgets.Box([self.controls("picture"), *self.boxes], layout=ROW_WRAP))
+        self.arrange(ipywidgets.Box(self.boxes, layout={"display": "flex", "width": "100%"}))
 
     def panels(self) -> list[Panel]:
         picture = self.current()
@@ -79,21 +74,16 @@ class Pictures(Comparison):
 
     Args:
         source: the network and its pictures; it should keep as many as it has
-        label: a class index or name; None: what the first picture shows
-        settings: what to show first
-        folder: where "save" puts images and settings
+        settings: what to show first; without a label, what the first picture shows
     """
 
-    columns = 4
-    width = 208
+    ask = ("label",)
+    columns = 6
+    width = 170
 
-    def __init__(self, source: Source, label: int | str | None = None, settings: Settings | None = None,
-                 folder: str | Path = "explored"):  # fmt: skip
-        super().__init__(source, settings, folder)
-        controls = self.controls("label")
-        if label is not None:
-            self.settings = replace(self.settings, label=self.control["label"].find(str(label)))
-        self.arrange(controls)
+    def __init__(self, source: Source, settings: Settings | None = None):
+        super().__init__(source, settings)
+        self.arrange()
 
     def panels(self) -> list[Panel]:
         c = self.current().class_index(self.settings)
@@ -102,32 +92,6 @@ class Pictures(Comparison):
         return [(picture.name, c, picture) for picture in pictures]
 
     def draw(self) -> tuple[Image.Image, str]:
-        image, text = super().draw()
+        panels = [f"{name} {picture.cams.logits[0, c]:.2f}" for name, c, picture in self.panels()]
         name = self.source.classes[self.current().class_index(self.settings)]
-        return image, f"{name} in {len(self.source.pictures)} pictures, highest score first:\n{text}"
-
-
-class Networks(Comparison):
-    """The same class by several networks.
-
-    Args:
-        sources: {name: Source}, with the same pictures and class names
-        settings: what to show first
-        folder: where "save" puts images and settings
-    """
-
-    def __init__(
-        self, sources: Mapping[str, Source], settings: Settings | None = None, folder: str | Path = "explored"
-    ):
-        self.sources = dict(sources)
-        super().__init__(next(iter(self.sources.values())), settings, folder)
-        self.arrange(self.controls("picture", "label"))
-
-    def panels(self) -> list[Panel]:
-        name = self.source.classes[self.current().class_index(self.settings)]
-        panels = []
-        for network, source in self.sources.items():
-            if name not in source.classes:
-                raise ValueError(f"{network} has no class called {name!r}")
-            panels.append((f"{network}: {name}", source.classes.index(name), source.forward(self.settings.picture)))
-        return panels
+        return super().draw()[0], f"Score of {name}, highest first: {', '.join(panels)}."

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 __all__ = ["CHOICES", "Settings"]
 
 CHOICES = {
-    "style": ("heat", "signed", "contour", "dim", "grid", "map"),
-    "colours": ("inferno", "magma", "viridis", "cividis"),  # perceptually uniform ones only
+    "style": ("heat", "signed", "dim", "grid", "map"),
     "scale": ("own", "shared"),
     "rule": ("largest", "all"),
     "weights": ("as trained", "softmax", "positive"),
@@ -17,21 +16,22 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What is shown of which picture, and how; a widget saves it beside the picture, as JSON.
+    """What is shown of which picture, and how.
 
     Args:
         picture: its name; "" is the first one
         label: a class index; None follows the prediction
-        style: "heat" over the grey picture, "signed" heat, "contour" at the threshold, "dim" (everything below the
-            threshold darkened, lecture 19:43), the "grid" of cells at mapping resolution, or the "map" alone
-        opacity: of the heat, the contour or the darkness, 0 to 1
-        colours: a colour map, for "heat", "grid" and "map"
-        scale: each class on its "own", or one "shared" by all classes
+        against: another class, whose map is subtracted: why `label` and not this one?
+        style: "heat" over the picture, "signed" heat, "dim" (everything below the threshold darkened, lecture 19:43),
+            the "grid" of cells at mapping resolution, or the "map" alone
+        opacity: of the heat or the darkness, 0 to 1
+        scale: each class on its "own", or that of the picture's first word, "shared" by all classes
         threshold: a fraction of the map's maximum, 0 to 1
         rule: which regions get a box, as in `boxes_from_maps`
         weights: of the last layer: "as trained", their "softmax" over the units, or their "positive" part
         off: the units that are switched off
-        unit: show this unit's features instead of the class's map
+        unit: show only what this unit adds to the class's map
+        cell: (row, column) of a cell that is pointed at, both from 0 on
 
     Raises:
         ValueError: a field has a value that it cannot have
@@ -39,15 +39,16 @@ class Settings:
 
     picture: str = ""
     label: int | None = None
+    against: int | None = None
     style: str = "heat"
     opacity: float = 0.75
-    colours: str = "inferno"
     scale: str = "own"
     threshold: float = 0.2
     rule: str = "largest"
     weights: str = "as trained"
     off: tuple[int, ...] = ()
     unit: int | None = None
+    cell: tuple[int, int] | None = None
 
     def __post_init__(self):
         for name, options in CHOICES.items():
@@ -56,7 +57,8 @@ class Settings:
         for name in ("opacity", "threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"expected {name} from 0 to 1, got {getattr(self, name)}")
-        for index in (self.label, self.unit, *self.off):
+        for index in (self.label, self.against, self.unit, *self.off, *(self.cell or ())):
             if index is not None and (not isinstance(index, int) or index < 0):
-                raise ValueError(f"expected label, unit and off to be whole numbers from 0 on, got {index!r}")
+                raise ValueError(f"expected whole numbers from 0 on for classes, units and cells, got {index!r}")
         object.__setattr__(self, "off", tuple(sorted(set(self.off))))
+        object.__setattr__(self, "cell", self.cell and tuple(self.cell))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import ipywidgets
@@ -12,13 +12,13 @@ from PIL import Image
 
 from cam_helpers.images import PictureError
 
-from .base import ExplorerWidget
-from .render import describe, draw, identity, percent
+from .base import ROW, ExplorerWidget
+from .render import describe, draw, identity, percent, point
 from .settings import Settings
 from .source import ForwardedPicture, Source
-from .widgets import Bars, Gallery
+from .widgets import Buttons
 
-__all__ = ["Explorer", "Reader", "Why", "read_out"]
+__all__ = ["Explorer", "Why", "read_out"]
 
 LARGEST_FILE = 50_000_000  # bytes
 LISTED_UNITS = 10
@@ -26,51 +26,52 @@ LISTED_ROWS = 5  # scenes, and attributes, at most
 
 
 class Explorer(ExplorerWidget):
-    """Choose the picture, the class, the style, the threshold and the boxes. Arguments: see `ExplorerWidget`."""
+    """A picture in colour beside its map.
 
-    def __init__(self, source: Source, settings: Settings | None = None, folder: str | Path = "explored"):
-        super().__init__(source, settings, folder)
-        self.gallery = Gallery(source, lambda name: self.handle(lambda: self.set(picture=name)))
+    Args:
+        source, settings: see `ExplorerWidget`
+        ask: what is on screen: settings ("picture", "label", "against", "cell", "threshold", …), and "upload"
+        say: a picture -> what else to say about it
+    """
+
+    rest = ("picture", "label", *ExplorerWidget.rest)
+
+    def __init__(self, source: Source, settings: Settings | None = None, ask: Sequence[str] = ("picture", "label"),
+                 say: Callable[[ForwardedPicture], str] | None = None):  # fmt: skip
+        super().__init__(source, settings, ask)
+        self.say = say
+        self.arrange()
+
+    def draw(self) -> tuple[Image.Image, str]:
+        settings, picture = self.settings, self.current()
+        text = describe(settings, picture) if settings.cell is None else point(settings, picture)
+        if settings.off or settings.weights != "as trained":
+            text += f" {identity(settings, picture)}"
+        if self.say is not None:
+            text += f"\n{self.say(picture)}"
+        return draw(settings, picture), text
+
+    def _control(self, name: str) -> ipywidgets.Widget:
+        if name != "upload":
+            return super()._control(name)
         # `make lab` takes more; Jupyter's own limit closes the connection before anything here could say so
         self.upload = ipywidgets.FileUpload(
             accept="image/*", description="upload a picture of up to 7 MB", layout={"width": "auto"}
         )
-        self.upload.observe(lambda change: change["new"] and self.handle(self._uploaded, change["new"][0]), "value")
+        self.upload.observe(lambda change: None if self._syncing else self.handle(self._uploaded, change), "value")
         self.upload.observe(lambda _: self.message.say("the browser could not read that file", error=True), "error")
-        self.path = ipywidgets.Text(description="or any path", placeholder="photos/dog.jpg", continuous_update=False)
-        self.path.observe(lambda change: change["new"] and self.handle(self._open, change["new"]), "value")
-        self.bars = Bars(lambda i: self.handle(lambda: self.set(label=self.current().top()[i][0], unit=None)))
-        self.arrange(
-            ipywidgets.HTML("<b>Picture</b>"),
-            self.gallery,
-            self.upload,
-            self.path,
-            ipywidgets.HTML("<b>Class</b>"),
-            self.bars,
-            self.controls("label", "follow"),
-            ipywidgets.HTML("<b>View</b>"),
-            self.controls("style", "colours", "scale", "rule", "weights"),
-            under=[self.controls("threshold", "opacity")],
-        )
+        return self.upload
 
-    def draw(self) -> tuple[Image.Image, str]:
-        settings, picture = self.settings, self.current()
-        text = describe(settings, picture)
-        if settings.unit is None:
-            text += f" Probability {percent(picture.probabilities[picture.class_index(settings)])}."
-        if settings.off or settings.weights != "as trained":
-            text += f" {identity(settings, picture)}"
-        self.gallery.show(settings.picture)
-        top = picture.top()
-        self.bars.show([f"{picture.classes[i]}  {percent(p)}" for i, p in top], [p for _, p in top])
-        return draw(settings, picture), text
+    def _uploaded(self, change: Mapping) -> None:
+        """Take in the file, and keep its name only: the memory is free, and the button counts all that were taken."""
+        self._syncing, self.upload.value = True, change["old"]
+        self._syncing = False
+        file = change["new"][0]
+        self._upload(file)
+        self._syncing, self.upload.value = True, (*change["old"], {**file, "content": memoryview(b"")})
+        self._syncing = False
 
-    def _open(self, path: str) -> None:
-        path = Path(path.strip()).expanduser()
-        self._show_new(path.stem, path)
-
-    def _uploaded(self, file: Mapping) -> None:
-        self.upload.value = ()  # frees the memory, and lets the same file be chosen again
+    def _upload(self, file: Mapping) -> None:
         if file["size"] > LARGEST_FILE:
             size, limit = (f"{n / 1e6:.0f} MB" for n in (file["size"], LARGEST_FILE))
             raise PictureError(f"{file['name']} has {size}, the limit is {limit}: make it smaller")
@@ -80,39 +81,36 @@ class Explorer(ExplorerWidget):
 
     def _show_new(self, name: str, picture) -> None:
         """A new picture is shown with what the network says about it: the class of the last one may not be in it."""
-        self.set(picture=self.source.add(name, picture), label=None, unit=None)
+        name = self.source.add(name, picture)
+        self.set(picture=name, label=None, against=None, unit=None, off=())
 
 
 class Why(ExplorerWidget):
     """The ten units whose w_k^c·F^k (lecture 12:10) weighs most in the class's score, for or against it.
 
-    A click on a unit shows where it fires; a tick switches it off, and score and map change. With the softmax or the
-    positive part of the weights the text says, in numbers, whether the map still adds up to the score. Arguments: see
-    `ExplorerWidget`.
+    A click on a unit shows what it alone adds; a tick switches it off, and score, first words and map change, on the
+    scale that the map had. With the softmax or the positive part of the weights the text says, in numbers, whether the
+    map still adds up to the score. Arguments: see `ExplorerWidget`.
     """
 
-    def __init__(self, source: Source, settings: Settings | None = None, folder: str | Path = "explored"):
-        super().__init__(source, settings, folder)
+    ask = ("weights",)
+    rest = ("picture", "label", "style", "scale", "threshold", "opacity")
+
+    def __init__(self, source: Source, settings: Settings | None = None):
+        super().__init__(source, settings)
         self.units: list[int] = []
-        self.bars = Bars(lambda i: self.handle(lambda: self.set(unit=self.units[i])), signed=True)
+        self.bars = Buttons(lambda i: self.handle(lambda: self.set(unit=self.units[i])), width="190px")
         self.ticks = [self._tick(i) for i in range(LISTED_UNITS)]
-        bars = ipywidgets.VBox([self.bars], layout={"width": "260px"})
         show_class = self.button("show the class's map", lambda: self.set(unit=None))
         switch_on = self.button("switch all units on", lambda: self.set(off=()))
-        self.arrange(
-            self.controls("picture", "label", "weights", "style", "colours"),
-            ipywidgets.HBox([bars, ipywidgets.VBox(self.ticks)]),
-            ipywidgets.HBox([show_class, switch_on]),
-            under=[self.controls("threshold", "opacity")],
-        )
+        self.arrange(show_class, switch_on, self.bars, ipywidgets.Box(self.ticks, layout=ROW))
 
     def _tick(self, i: int) -> ipywidgets.Checkbox:
         def switch(off: bool) -> None:
             others = set(self.settings.off) - {self.units[i]}
             self.set(off=tuple(others | {self.units[i]} if off else others))
 
-        layout = {"width": "130px", "height": "28px", "margin": "2px"}  # as high as a bar
-        box = ipywidgets.Checkbox(description="off", indent=False, layout=layout)
+        box = ipywidgets.Checkbox(description="off", indent=False, layout={"width": "auto", "flex": "1 1 90px"})
         return self.bind(f"off {i}", box, lambda s: i < len(self.units) and self.units[i] in s.off, switch)
 
     def draw(self) -> tuple[Image.Image, str]:
@@ -126,11 +124,15 @@ class Why(ExplorerWidget):
         self.bars.show(texts, (listed / largest).tolist())
         for i, box in enumerate(self.ticks):
             box.disabled = i >= len(self.units)
-            box.description = "–" if box.disabled else f"unit {self.units[i]} off"
-        total = (
-            f"The {len(listed)} units listed add {listed.sum():+.2f}, all others {shares.sum() - listed.sum():+.2f}."
-        )
-        return draw(settings, picture), "\n".join([describe(settings, picture), identity(settings, picture), total])
+            box.description = "–" if box.disabled else f"{self.units[i]} off"
+        sentences = [describe(settings, picture), identity(settings, picture, self.units)]
+        if settings.unit is not None:
+            score = picture.focus(settings).logits.item()
+            sentences[0] = (
+                f"Unit {settings.unit} adds {shares[settings.unit]:+.2f} to the score {score:.2f} of "
+                f"{picture.shown(settings)}; its map shows where."
+            )
+        return draw(settings, picture), "\n".join(sentences)
 
 
 def read_out(picture: ForwardedPicture, indoor: Sequence[bool], probe, attributes: Sequence[str]) -> str:
@@ -165,24 +167,3 @@ def read_out(picture: ForwardedPicture, indoor: Sequence[bool], probe, attribute
 
 def _listed(rows: Sequence[tuple[str, float]]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} ({percent(probability)})" for name, probability in rows)
-
-
-class Reader(ExplorerWidget):
-    """`read_out` as a widget, with the region that informs the first scene left bright.
-
-    Args:
-        source: the scene network and its pictures
-        indoor, probe, attributes: as in `read_out`
-        folder: where "save" puts images and settings
-    """
-
-    def __init__(self, source: Source, indoor: Sequence[bool], probe, attributes: Sequence[str],
-                 folder: str | Path = "explored"):  # fmt: skip
-        super().__init__(source, Settings(style="dim", threshold=0.4), folder)
-        self.questions = indoor, probe, attributes
-        self.arrange(self.controls("picture", "style"), under=[self.controls("threshold")])
-
-    def draw(self) -> tuple[Image.Image, str]:
-        settings, picture = self.settings, self.current()
-        text = f"{read_out(picture, *self.questions)}\nInformative region of {describe(settings, picture)}"
-        return draw(settings, picture), text

@@ -15,14 +15,13 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from cam_helpers import drawing
 from cam_helpers.images import read_picture
-from cam_helpers.maps import CamModel, Cams, class_activation_maps
+from cam_helpers.maps import REDUCE, CamModel, Cams
 from cam_helpers.networks import fast_cams
 
 from .settings import Settings
 
-__all__ = ["ForwardedPicture", "Source", "largest", "shrunk", "unique"]
+__all__ = ["ForwardedPicture", "Source", "shrunk", "unique"]
 
 CELL = 32  # pixels: the network sees whole cells only, so that the map lies exactly over the picture
 LONGEST = 3  # times the shorter side: a picture of one row does not become a strip of millions of columns
@@ -43,10 +42,6 @@ class ForwardedPicture:
     truth: tuple[Tensor, Tensor] | None = None
 
     @cached_property
-    def grey(self) -> Image.Image:
-        return drawing.grey(self.photo)
-
-    @cached_property
     def probabilities(self) -> Tensor:
         """(C,), by softmax."""
         return self.cams.logits[0].float().softmax(0)
@@ -57,36 +52,73 @@ class ForwardedPicture:
         return list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
 
     def class_index(self, settings: Settings) -> int:
-        """The class that is shown. Raises ValueError where the network has no such class or unit."""
-        classes, units = self.cams.weight.shape
-        if settings.label is not None and settings.label >= classes:
-            raise ValueError(f"class {settings.label} does not exist: the network has {classes}, from 0 on")
+        """The class that is shown. Raises ValueError where the network has no such class, unit or cell."""
+        (classes, units), cells = self.cams.weight.shape, self.cams.features.shape[2:]
+        for label in (settings.label, settings.against):
+            if label is not None and label >= classes:
+                raise ValueError(f"class {label} does not exist: the network has {classes}, from 0 on")
         unit = max([*settings.off, settings.unit or 0])
         if unit >= units:
             raise ValueError(f"unit {unit} does not exist: the network has {units}, from 0 on")
+        if any(at >= n for at, n in zip(settings.cell or (), cells, strict=False)):
+            raise ValueError(f"cell {settings.cell} does not exist: the map has {cells[0]} rows, {cells[1]} columns")
         return self.top(1)[0][0] if settings.label is None else settings.label
+
+    def shown(self, settings: Settings) -> str:
+        """In words: the class, or one class minus another."""
+        against = "" if settings.against is None else f" minus {self.classes[settings.against]}"
+        return self.classes[self.class_index(settings)] + against
 
     def focus(self, settings: Settings) -> Cams:
         """The `Cams` of the shown class alone (C is 1), with its weights changed as the settings say."""
-        c = self.class_index(settings)
-        weight = _changed(self.cams.weight[c : c + 1], settings.weights).clone()
-        weight[:, list(settings.off)] = 0  # a unit without weight counts as switched off
+        chosen = [self.class_index(settings)] + [settings.against] * (settings.against is not None)
 
-        biases = {"bias": self.cams.bias, "local_bias": self.cams.local_bias}
-        biases = {name: bias if bias is None else bias[c : c + 1] for name, bias in biases.items()}
-        return replace(self.cams, logits=self.cams.logits[:, c : c + 1], weight=weight, **biases)
+        def difference(rows: Tensor) -> Tensor:
+            return rows[:1] if len(chosen) == 1 else rows[:1] - rows[1:]
+
+        weight = difference(_changed(self.cams.weight[chosen], settings.weights)).clone()
+        weight[:, list(settings.off)] = 0  # a unit without weight counts as switched off
+        parts = {"bias": self.cams.bias, "local_bias": self.cams.local_bias}
+        parts = {name: bias if bias is None else difference(bias[chosen]) for name, bias in parts.items()}
+        return replace(self.cams, logits=difference(self.cams.logits[0, chosen])[None], weight=weight, **parts)
 
     def map(self, settings: Settings) -> Tensor:
-        """(h,w) at mapping resolution, signed: the class's map, or the unit's features."""
-        focus = self.focus(settings)
-        heat = focus.maps()[0, 0] if settings.unit is None else focus.features[0, settings.unit].float()
-        return heat.nan_to_num(0, 0, 0)
+        """(h,w) at mapping resolution, signed: the class's map, or what one unit adds to it, w_k^c·f_k."""
+        if settings.unit is None:
+            return self.focus(settings).maps()[0, 0].nan_to_num(0, 0, 0)
+        weight = self.focus(replace(settings, off=())).weight[0, settings.unit]
+        return (weight * self.cams.features[0, settings.unit].float()).nan_to_num(0, 0, 0)
 
     def shares(self, settings: Settings) -> Tensor:
         """w_k^c·F^k: what each unit adds to the score of the shown class, (K,); lecture 12:10."""
-        pool = {"avg": torch.mean, "sum": torch.sum, "max": torch.amax}[self.cams.pool]
-        pooled = pool(self.cams.features.float(), dim=(2, 3))[0]
+        pooled = REDUCE[self.cams.pool](self.cams.features.float(), dim=(2, 3))[0]
         return pooled * self.focus(replace(settings, off=())).weight[0]
+
+    def first_words(self, settings: Settings, count: int = 3) -> list[tuple[int, float, float]]:
+        """The highest classes, (index, score, probability), with weights and units as the settings say."""
+        cams = self.cams
+        if settings.off or settings.weights != "as trained":
+            weight = _changed(cams.weight, settings.weights).clone()
+            weight[:, list(settings.off)] = 0
+            cams = replace(cams, logits=replace(cams, weight=weight).rebuilt())
+        scores = cams.logits[0].float().nan_to_num(0, 0, 0)
+        best = scores.topk(min(count, len(scores))).indices.tolist()
+        return [(c, scores[c].item(), scores.softmax(0)[c].item()) for c in best]
+
+    def cell_box(self, cell: tuple[int, int]) -> list[float]:
+        """xyxy in pixels of `photo`: the cell, where the map is laid over all of the picture."""
+        sizes = list(zip(cell[::-1], self.photo.size, self.cams.features.shape[:1:-1], strict=True))
+        return [side * at / n for at, side, n in sizes] + [side * (at + 1) / n for at, side, n in sizes]
+
+    def field_box(self, cell: tuple[int, int]) -> list[float]:
+        """xyxy in pixels of `photo`: all that the cell can see, its theoretical receptive field."""
+        cams = self.cams
+        if cams.reach is None:  # not from a CamModel
+            return [0, 0, *self.photo.size]
+        middles = [float(centres[at]) for centres, at in zip(cams.centres, cell, strict=True)]
+        sides = list(zip(middles, cams.reach, cams.picture, self.photo.size[::-1], strict=True))[::-1]
+        ends = [max(0.0, middle - reach) * shown / side for middle, reach, side, shown in sides]
+        return ends + [min(side, middle + reach + 1) * shown / side for middle, reach, side, shown in sides]
 
 
 class Source:
@@ -121,9 +153,10 @@ class Source:
         self.truth = dict(truth or {})
         self._kept = lru_cache(maxsize=keep)(self._forward)
 
-    def with_pictures(self, pictures: Mapping) -> Source:
+    def with_pictures(self, pictures: Mapping, truth: Mapping | None = None) -> Source:
         """The same network with other pictures, {name: picture}, all of which are kept."""
-        return Source(self.model, self.classes, pictures, self.transform, self.side, show=self.show, keep=len(pictures))
+        how = {"show": self.show, "keep": len(pictures)}
+        return Source(self.model, self.classes, pictures, self.transform, self.side, truth, **how)
 
     def add(self, name: str, picture) -> str:
         """Take in another picture -> its name, made unique. Raises PictureError or OSError when it cannot be read."""
@@ -132,27 +165,16 @@ class Source:
         return name
 
     def forward(self, name: str = "") -> ForwardedPicture:
-        """The picture after its forward pass ("": the first one); from memory when it is one of the last `keep`."""
-        name = name or next(iter(self.pictures), "")
-        return self._kept(name, *self.content(name))
+        """The picture after its forward pass ("": the first one); from memory when it is one of the last `keep`.
 
-    def content(self, name: str) -> tuple:
-        """Under what a picture is kept: itself, since a name can get another one; a file also by its time and length.
-
-        Raises ValueError where there is no such name, OSError where there is no such file.
+        Raises ValueError where there is no such name; PictureError or OSError when it cannot be read.
         """
+        name = name or next(iter(self.pictures), "")
         if name not in self.pictures:
             raise ValueError(f"there is no picture called {name!r}")
-        picture = self.pictures[name]
-        found = None if isinstance(picture, Tensor) else Path(picture).stat()
-        return picture, found and (found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+        return self._kept(name, self.pictures[name])  # a name can get another picture
 
-    def thumbnail(self, name: str) -> Image.Image:
-        photo = v2.functional.to_pil_image(_read(self.pictures[name]))
-        photo.thumbnail((72, 72))
-        return photo
-
-    def _forward(self, name: str, picture, *_) -> ForwardedPicture:
+    def _forward(self, name: str, picture) -> ForwardedPicture:
         seen, photo, truth = self._frame(_read(picture), self.truth.get(name))
         cams = self.model(self._input(seen)[None].to(next(self.model.model.parameters())))
         if cams.logits.shape[1] != len(self.classes):
@@ -183,14 +205,6 @@ class Source:
         if self.transform is None:
             return scaled
         return v2.functional.normalize(scaled, self.transform.mean, self.transform.std)
-
-
-@lru_cache(maxsize=64)
-def largest(picture: ForwardedPicture, weights: str) -> tuple[float, float]:
-    """The largest value and the largest absolute value in the maps of *all* classes, at mapping resolution."""
-    weight = _changed(picture.cams.weight.float(), weights)
-    maps = class_activation_maps(picture.cams.features.float(), weight).nan_to_num(0, 0, 0)
-    return maps.max().item(), maps.abs().max().item()
 
 
 @lru_cache(maxsize=64)

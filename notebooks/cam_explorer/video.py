@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,18 +18,19 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from cam_helpers.files import replacing
 from cam_helpers.images import PictureError, read_picture
 
-from .base import ExplorerWidget
-from .render import describe, draw, percent, shared_limit
+from .base import ROW, ExplorerWidget
+from .render import FONT, describe, draw, png, shared_limit
 from .settings import Settings
-from .source import ForwardedPicture, Source
+from .source import Source
+from .widgets import NamedImage
 
 __all__ = ["Film", "read_frames"]
 
-CURVE_HEIGHT = 90  # pixels: the score over time
-RATE = 8  # frames a second
+CURVE_HEIGHT = 150  # pixels: the scores over time
+RATE = 2  # frames a second
+TRUE, WRONG = "#0b6fa4", "#b2182b"
 
 
 def read_frames(clip: str | Path | Sequence | Tensor, every: int = 1, most: int = 120) -> list[Tensor]:
@@ -64,103 +66,118 @@ def _file_frames(path: Path) -> Iterator[np.ndarray]:
         yield from imageio.imiter(path, plugin="pillow", mode="RGB")
         return
     path.open("rb").close()  # a missing file is an OSError
-    film = None
     with suppress(ImportError, OSError, ValueError):  # PyAV is not installed, or does not know this file
-        film = imageio.imopen(path, "r", plugin="pyav")
-    if film is not None:
-        with film:
+        with imageio.imopen(path, "r", plugin="pyav") as film:
             yield from film.iter()
         return
     with suppress(ImportError):
         import cv2
 
         film = cv2.VideoCapture(str(path))
-    if film is not None and film.isOpened():
-        while (read := film.read())[0]:
-            yield read[1][..., ::-1]
-        return
+        if film.isOpened():
+            while (read := film.read())[0]:
+                yield read[1][..., ::-1]
+            return
     remedy = "Install PyAV (pip install av), or save it as a GIF or as a folder of frames"
     raise PictureError(f"{path} cannot be read as a film. {remedy}")
 
 
 class Film(ExplorerWidget):
-    """A clip with its map, its prediction and the class's score over time; all frames share one colour scale.
+    """A clip beside its map, with the network's first words, and below it the scores over time: of what is in the clip
+    where that is known (blue), and of words that came first and are not in their frame (red, marked where they do).
+
+    All frames share one colour scale.
 
     Args:
         source: the network (its own pictures are not used)
         frames: as in `read_frames`
         settings: what to show first
-        folder: where "save" and "export GIF" write
+        truth: for each frame (labels (M,), boxes (M,4)), in pixels of the frame
     """
 
-    def __init__(self, source: Source, frames, settings: Settings | None = None, folder: str | Path = "explored"):
+    ask = ()
+    rest = ("label", "style", "rule", "threshold", "opacity")
+
+    def __init__(self, source: Source, frames, settings: Settings | None = None,
+                 truth: Sequence[tuple] | None = None):  # fmt: skip
         named = {f"frame {i}": frame for i, frame in enumerate(read_frames(frames), 1)}
-        source = source.with_pictures(named)
-        super().__init__(source, replace(settings or Settings(), picture="frame 1"), folder)
+        source = source.with_pictures(named, truth and dict(zip(named, truth, strict=True)))
+        super().__init__(source, replace(settings or Settings(), picture="frame 1"))
         self.frames = [source.forward(name) for name in tqdm(named, desc="frames", leave=False, delay=1)]
-        export = self.button("export GIF", self.export)
-        look = self.controls("label", "follow", "style", "colours", "rule", "threshold", "opacity")
-        self.arrange(self._player(), look, export)
+        self.scores = torch.cat([frame.cams.logits.float() for frame in self.frames])  # (T,C)
+        there = [None if frame.truth is None else frame.truth[0].tolist() for frame in self.frames]
+        firsts = self.scores.argmax(1).tolist()
+        self.wrong = {t: c for t, (c, those) in enumerate(zip(firsts, there, strict=True)) if those and c not in those}
+        self.true = sorted({c for those in there for c in those or ()})
+        self.curves = NamedImage(layout={"width": "100%", "max_width": f"{2 * source.show}px"})
+        self.arrange(self._player(), under=[self.curves])
 
-    def _player(self) -> ipywidgets.HBox:
-        """The frame's number, a slider and "play", linked in the browser: it goes on while the kernel draws."""
-        ends = {"min": 1, "max": len(self.frames)}
-        number = ipywidgets.BoundedIntText(**ends, description="frame", layout={"width": "140px"})
-        number.style.description_width = "60px"
-        self.bind(
-            "frame", number, lambda _: self.frames.index(self.current()) + 1, lambda n: self.set(picture=f"frame {n}")
-        )
-        track = ipywidgets.IntSlider(**ends, readout=False, layout={"flex": "1 1 80px"})
-        hidden = {"display": "none"}  # the buttons of Play have no names that a screen reader could say
-        clock = ipywidgets.Play(**ends, interval=round(1000 / RATE), repeat=True, layout=hidden)
-        play = ipywidgets.ToggleButton(description="play", icon="play", layout={"width": "90px"})
-        ipywidgets.jslink((clock, "value"), (number, "value"))
-        ipywidgets.jslink((number, "value"), (track, "value"))
-        ipywidgets.jslink((play, "value"), (clock, "playing"))
-        return ipywidgets.HBox([number, track, play, clock])
+    def _player(self) -> ipywidgets.Box:
+        """The frame's number and a slider, which stop the clip, and a button that says what it would do."""
+        ends, number = {"min": 1, "max": len(self.frames)}, lambda _: self.frames.index(self.current()) + 1
+        box = ipywidgets.BoundedIntText(**ends, description="frame", layout={"width": "140px"})
+        box.style.description_width = "60px"
+        track = ipywidgets.IntSlider(**ends, readout=False, layout={"width": "260px"})
+        for name, control in (("frame", box), ("track", track)):
+            self.bind(name, control, number, self.go_to)
+        self.play = ipywidgets.ToggleButton(description="play", icon="play", layout={"width": "100px"})
+        self.play.observe(lambda change: self.handle(self._start_or_stop, change["new"]), "value")
+        return ipywidgets.Box([box, track, self.play], layout=ROW)
 
-    def image_of(self, frame: ForwardedPicture) -> Image.Image:
-        """The frame with its map, and the score's curve below it."""
-        c = frame.class_index(self.settings)
-        image = draw(self.settings, frame, self._limit(c, self.settings.style))
-        curve = self._curve(c, image.width).copy()
-        x = self._across(self.frames.index(frame), image.width)
-        ImageDraw.Draw(curve).line((x, 18, x, CURVE_HEIGHT - 4), "black", 2)
-        return Image.fromarray(np.vstack([image, curve]))
+    def go_to(self, frame: int) -> None:
+        """Show this frame, from 1 on, and stay there."""
+        self.play.value = False
+        self.set(picture=f"frame {frame}")
+
+    def _start_or_stop(self, playing: bool) -> None:
+        self.play.description = self.play.icon = "pause" if playing else "play"
+        with suppress(RuntimeError):  # without an event loop nothing plays
+            loop = asyncio.get_running_loop()
+            if playing:
+                loop.call_later(1 / RATE, self._next)
+
+    def _next(self) -> None:
+        if self.play.value:
+            frame = self.frames.index(self.current()) + 1
+            self.set(picture=f"frame {frame % len(self.frames) + 1}")
+            asyncio.get_running_loop().call_later(1 / RATE, self._next)
 
     def draw(self) -> tuple[Image.Image, str]:
         frame = self.current()
-        best, probability = frame.top(1)[0]
-        c = frame.class_index(self.settings)
-        prediction = f"predicted {frame.classes[best]}, {percent(probability)}"
-        score = f"score of {frame.classes[c]} {frame.cams.logits[0, c]:.2f}"
-        place = f"{frame.name.capitalize()} of {len(self.frames)}"
-        return self.image_of(frame), f"{place}: {prediction}; {score}.\n{describe(self.settings, frame)}"
+        t = self.frames.index(frame)
+        words = [f"{self.source.classes[c]} {self.scores[t, c]:.2f}" for c in self._drawn()]
+        text = f"{frame.name.capitalize()} of {len(self.frames)}: first word {frame.classes[frame.top(1)[0][0]]}"
+        text += ", which is not there" * (t in self.wrong) + f".\n{describe(self.settings, frame)}"
+        self.curves.show(png(self._curves(t)), f"Scores over {len(self.frames)} frames; now {', '.join(words)}")
+        return draw(self.settings, frame, self._limit(frame.class_index(self.settings), self.settings.style)), text
 
-    def export(self, name: str = "clip.gif") -> Path:
-        """All frames as they are shown, as an animated GIF in the folder -> its path."""
-        path = self.folder / name
-        first, *others = map(self.image_of, self.frames)
-        with replacing(path) as file:
-            first.save(file, "GIF", save_all=True, append_images=others, duration=round(1000 / RATE), loop=0)
-        self.message.say(f"saved as {path}, {len(self.frames)} frames")
-        return path
+    def _drawn(self) -> list[int]:
+        """What is in the clip, the wrong words, and the class that is shown."""
+        return list(dict.fromkeys([*self.true, *self.wrong.values(), self.current().class_index(self.settings)]))
 
     @lru_cache(maxsize=8)  # noqa: B019 - as long as the widget lives
     def _limit(self, c: int, style: str) -> float:
         return shared_limit((Settings(label=c, style=style), frame) for frame in self.frames)
 
-    @lru_cache(maxsize=8)  # noqa: B019
-    def _curve(self, c: int, width: int) -> Image.Image:
-        scores = [frame.cams.logits[0, c].item() for frame in self.frames]
-        low, high = min(scores), max(scores)
-        span = (high - low) or 1.0
+    def _curves(self, t: int) -> Image.Image:
+        """One curve a class with its name at the right end, a cross where a wrong word comes first, a line at `t`."""
+        classes, width = self._drawn(), 2 * self.source.show
+        scores = self.scores[:, classes]
+        low, high = scores.min().item(), scores.max().item()
+        right, bottom = width - 130, CURVE_HEIGHT - 12
+        xs = [8 + (right - 16) * i / max(len(self.frames) - 1, 1) for i in range(len(self.frames))]
         strip = Image.new("RGB", (width, CURVE_HEIGHT), "white")
         pen = ImageDraw.Draw(strip)
-        points = [(self._across(i, width), 82 - 58 * (score - low) / span) for i, score in enumerate(scores)]
-        pen.line(points, fill="#0b6fa4", width=2)
-        pen.text((4, 1), f"score of {self.source.classes[c]} over time, {low:.2f} to {high:.2f}", "black")
+        pen.line((xs[t], 4, xs[t], bottom), "#999999", 2)
+        pen.text((4, 0), f"scores, from {low:.1f} to {high:.1f}", "black", FONT)
+        ends = []
+        for c, values in zip(classes, scores.T.tolist(), strict=True):
+            colour = TRUE if c in self.true else WRONG
+            ys = [bottom - (bottom - 16) * (value - low) / ((high - low) or 1) for value in values]
+            pen.line(list(zip(xs, ys, strict=True)), colour, 2)
+            for i in [i for i, other in self.wrong.items() if other == c]:
+                pen.text((xs[i], ys[i]), "X", WRONG, FONT, anchor="mm", stroke_width=1)
+            ends.append((ys[-1], self.source.classes[c], colour))
+        for i, (_, name, colour) in enumerate(sorted(ends)):  # the highest in the end first
+            pen.text((right, 2 + 14 * i), name, colour, FONT)
         return strip
-
-    def _across(self, i: int, width: int) -> int:
-        return round(8 + (width - 16) * i / max(len(self.frames) - 1, 1))

@@ -1,23 +1,20 @@
 """Building blocks of the explorer, from core ipywidgets only: an image with a name, a message that is read out, number
-sliders, clickable bars and thumbnails, a box that knows the classes, and one update for many events."""
+sliders, buttons in colours, clickable cells, a box that knows the classes, and one update for many events."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import difflib
 import html
-import io
-import uuid
+import itertools
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
 import ipywidgets
 from traitlets import Unicode
 
-from .source import Source, unique
+from .source import unique
 
-__all__ = ["Bars", "Buttons", "ClassBox", "Debounced", "Gallery", "Message", "NamedImage", "sliders"]
+__all__ = ["Buttons", "Cells", "ClassBox", "Debounced", "Message", "NamedImage", "sliders"]
 
 
 def sliders(
@@ -90,81 +87,69 @@ class Debounced:
 
 
 class Buttons(ipywidgets.Box):
-    """Buttons with a style sheet of their own: how core widgets become bars and thumbnails."""
+    """A row of buttons, each a text and a strength from -1 to 1, shown as colour: red for, blue against."""
 
-    def __init__(self, click: Callable[[int], None], layout: Mapping[str, str], button_layout: Mapping[str, str]):
-        super().__init__(layout=layout)
-        self._click, self._button_layout = click, button_layout
-        self._sheet, self._class = ipywidgets.HTML(layout={"display": "none"}), f"cam-{uuid.uuid4().hex[:8]}"
-        self.buttons: list[ipywidgets.Button] = []
+    def __init__(self, click: Callable[[int], None], width: str = "0"):
+        super().__init__(layout={"display": "flex", "flex_flow": "row wrap", "width": "100%"})
+        self._click, self._width = click, width
 
-    def fill(self, texts: Sequence[str], styles: Sequence[str]) -> None:
-        """One button per text, each with its CSS."""
-        for i in range(len(self.buttons), len(texts)):
-            button = ipywidgets.Button(layout=self._button_layout)
-            button.add_class(f"{self._class}-{i}")
+    def show(self, texts: Sequence[str], strengths: Sequence[float]) -> None:
+        for i in range(len(self.children), len(texts)):
+            button = ipywidgets.Button(layout={"flex": f"1 1 {self._width}", "min_width": "0"})
             button.on_click(lambda _, i=i: self._click(i))
-            self.buttons.append(button)
-        for button, text in zip(self.buttons, texts, strict=False):
+            self.children += (button,)
+        for button, text, strength in zip(self.children, texts, strengths, strict=True):
             button.description = button.tooltip = text
-        rules = "".join(f".{self._class}-{i}{{color:#111!important;{style}}}\n" for i, style in enumerate(styles))
-        self._sheet.value = f"<style>{rules}</style>"
-        self.children = (self._sheet, *self.buttons[: len(texts)])
+            colour = "244,165,130" if strength > 0 else "146,197,222"
+            button.style.button_color, button.style.text_color = f"rgba({colour},{abs(strength):.2f})", "#111"
 
 
-class Bars(Buttons):
-    """Clickable rows, each a text on a bar from 0 to its fraction of 1; signed bars start in the middle."""
+class Cells(ipywidgets.GridBox):
+    """Unseen buttons over an image, one a cell of its map, so that a click points at the cell.
 
-    def __init__(self, click: Callable[[int], None], signed: bool = False):
-        super().__init__(click, {"display": "flex", "flex_flow": "column"}, {"width": "97%"})
-        self.signed = signed
+    With the keyboard the two number boxes beside it do the same: the buttons are left out by *Tab*. A map of more than
+    `MOST` cells has a button for several cells, and takes the middle one.
+    """
 
-    def show(self, texts: Sequence[str], fractions: Sequence[float]) -> None:
-        styles = []
-        for fraction in fractions:
-            start, end = sorted((50, 50 + 50 * fraction)) if self.signed else (0, 100 * fraction)
-            colour = "#f4a582" if fraction > 0 else "#92c5de"
-            stops = f"#eee {start:.1f}%,{colour} {start:.1f}%,{colour} {end:.1f}%,#eee {end:.1f}%"
-            styles.append(f"background:linear-gradient(90deg,{stops})!important;text-align:left")
-        self.fill(texts, styles)
+    MOST = 16  # a side
 
+    def __init__(self, image: ipywidgets.Widget, click: Callable[[tuple[int, int]], None]):
+        super().__init__()
+        self._image, self._click, self._shown = image, click, None
+        self._cell = ipywidgets.Layout(width="auto", height="auto", margin="0", padding="0", min_width="0")
+        self._clear = ipywidgets.ButtonStyle(button_color="transparent")
 
-class Gallery(Buttons):
-    """Clickable thumbnails with their names."""
+    def show(self, grid: tuple[int, int], height: int, below: int) -> None:
+        """grid: rows and columns of the map. height: of the picture in the image, in pixels; below: of what follows."""
+        if self._shown == (grid, height):
+            return
+        self._shown = grid, height
+        places = [[n * (2 * i + 1) // (2 * k) for i in range(k)] for n in grid for k in [min(n, self.MOST)]]
+        rows, columns = map(len, places)
+        cells = [self._button(cell) for cell in itertools.product(*places)]
+        inside = {"grid_area": "1 / 1 / 2 / 2", "width": "100%", "height": "100%", "grid_gap": "0"}
+        tracks = {"grid_template_rows": f"repeat({rows}, 1fr)", "grid_template_columns": f"repeat({columns}, 1fr)"}
+        over = ipywidgets.GridBox(cells, layout={**inside, **tracks})
+        self._image.layout.grid_area = "1 / 1 / 3 / 2"
+        self.layout = {
+            "grid_template_rows": f"{height}fr {below}fr", "grid_template_columns": "100%", "width": "100%",
+            "grid_gap": "0", "overflow": "hidden",
+        }  # fmt: skip
+        self.children = [self._image, over]
 
-    def __init__(self, source: Source, click: Callable[[str], None]):
-        layout = {"display": "flex", "flex_flow": "row wrap", "max_height": "220px", "overflow": "auto"}
-        button_layout = {"width": "97px", "height": "98px", "margin": "4px"}
-        super().__init__(lambda i: click(list(source.pictures)[i]), layout, button_layout)
-        self.source, self._urls = source, {}
-
-    def show(self, chosen: str) -> None:
-        texts, styles = [], []
-        for name in self.source.pictures:
-            url = ""
-            with suppress(ValueError, OSError):  # a click on a picture that cannot be read says why
-                key = (name, *self.source.content(name))
-                self._urls[key] = url = self._urls.get(key) or self._data_url(name)
-            background = f"background:#eee url({url}) center 4px/auto 72px no-repeat!important"
-            outline = "outline:3px solid #0b6fa4" if name == chosen else ""
-            styles.append(f"{background};padding:74px 0 0;line-height:20px;{outline}")
-            texts.append(f"▸ {name}" if name == chosen else name)
-        self.fill(texts, styles)
-
-    def _data_url(self, name: str) -> str:
-        buffer = io.BytesIO()
-        self.source.thumbnail(name).save(buffer, "JPEG", quality=80)
-        return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    def _button(self, cell: tuple[int, int]) -> ipywidgets.Button:
+        name = f"row {cell[0]}, column {cell[1]}"
+        button = ipywidgets.Button(tooltip=name, layout=self._cell, style=self._clear, tabbable=False)
+        button.on_click(lambda _: self._click(cell))
+        return button
 
 
 class ClassBox(ipywidgets.Combobox):
     """A class by typing: any part of its name that no other name has, or its index."""
 
-    def __init__(self, classes: Sequence[str], description: str = "class"):
+    def __init__(self, classes: Sequence[str], description: str = "class", empty: str = "type a name"):
         self.names = unique(classes)
-        super().__init__(
-            description=description, continuous_update=False, placeholder="type a name", options=self.names
-        )
+        super().__init__(description=description, continuous_update=False, placeholder=empty, options=self.names)
 
     def find(self, text: str) -> int:
         """Raises ValueError, with the nearest names, when the text does not stand for one class."""
@@ -179,5 +164,4 @@ class ClassBox(ipywidgets.Combobox):
             return found[0]
         near = [self.names[i] for i in found[:4]] or difflib.get_close_matches(text, self.names, 3)
         hint = f"did you mean {', '.join(near)}?" if near else "choose one from the list"
-        problem = f"{len(found)} classes have" if found else "no class has"
-        raise ValueError(f"{problem} {text.strip()!r} in the name: {hint}")
+        raise ValueError(f"{len(found) or 'no'} classes have {text.strip()!r} in the name: {hint}")

@@ -2,7 +2,8 @@
 
     python tests/benchmarks/bench_explorer.py [repeats]
 
-A 512×512 picture of noisy blobs, ResNet-18 with random weights, 1000 classes. Each repeat handles one event and writes
+A 512×512 picture of noisy blobs, ResNet-18 with random weights, 1000 classes; each event brings new bytes of the map,
+the network's first words and a sentence. Each repeat handles one event and writes
 the bare PNG (Pillow's own settings) directly after one another; the table shows the median of the events, and of the
 ratios inside the repeats. Times are the processor's, not the clock's, so that other programs count for little. Exit
 code 1 when a kind of event costs more than LIMIT bare PNGs.
@@ -35,12 +36,15 @@ def prepare():
     photo = F.interpolate(torch.rand(1, 3, 32, 32), size=(512, 512), mode="bicubic")[0].clamp(0, 1)
     photo = (photo * 255 + 8 * torch.randn(3, 512, 512)).clamp(0, 255).to(torch.uint8)
     names = [f"class {i}" for i in range(1000)]
-    app = Explorer(Source(models.resnet18().eval(), names, [photo], side=224))
+    app = Explorer(Source(models.resnet18().eval(), names, [photo], side=224), ask=("label", "against", "cell"))
     bare = Image.fromarray(photo.permute(1, 2, 0).numpy())
     return lambda: bare.save(io.BytesIO(), "PNG"), {
-        "class": lambda i: app.set(label=i % 1000),
+        "class": lambda i: app.set(label=i % 1000, against=None, cell=None, off=()),
         "threshold": lambda i: app.set(threshold=0.1 + i % 80 / 100),
         "opacity": lambda i: app.set(opacity=0.1 + i % 80 / 100),
+        "minus": lambda i: app.set(label=0, against=1 + i % 999),
+        "unit off": lambda i: app.set(off=(i % 512,)),
+        "cell": lambda i: app.set(cell=(i % 7, i // 7 % 7)),
     }
 
 

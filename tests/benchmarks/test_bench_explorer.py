@@ -10,7 +10,7 @@ def prepared():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["class", "threshold", "opacity"])
+@pytest.mark.parametrize("kind", ["class", "threshold", "opacity", "minus", "unit off", "cell"])
 def test_an_event_costs_less_than_writing_the_picture_plainly(prepared, kind):
     bare, events = prepared
     ratios = []
@@ -25,4 +25,4 @@ def test_an_event_costs_less_than_writing_the_picture_plainly(prepared, kind):
 def test_the_table_names_every_kind_of_event(capsys):
     assert main(repeats=3) in (0, 1)
     table = capsys.readouterr().out
-    assert all(name in table for name in ("a bare PNG", "class", "threshold", "opacity"))
+    assert all(name in table for name in ("a bare PNG", "class", "threshold", "minus", "unit off", "cell"))

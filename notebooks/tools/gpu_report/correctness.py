@@ -173,7 +173,7 @@ def explorer(place: Place) -> Iterator[Row]:
             Source(copy.deepcopy(network).to(device), names, photos, side=128).forward()
             for device in ("cpu", place.device)
         ]
-    for style in ("heat", "signed", "contour", "grid"):
+    for style in ("heat", "signed", "dim", "grid"):
         settings = Settings(style=style, label=shown[0].top(1)[0][0])
         here, there = (np.asarray(Image.open(io.BytesIO(render(settings, one)))).astype(int) for one in shown)
         yield must(f"style {style!r}: share of pixels that differ", (abs(here - there).max(-1) > 8).mean(), 0.01)
