@@ -326,7 +326,7 @@ def test_a_question_shows_what_it_asks_about():
     [
         ("Pooling forgets. Run the next cell, and type your answer.", "Pooling forgets."),
         ("Move a slider to see it.", ""),
-        ("**Move** the class. The score follows.", "The score follows."),
+        ("**Move** the class: *dog*, *cat*. The score follows.", "The score follows."),
         ("A map has cells of 32 pixels. Look at them.", "A map has cells of 32 pixels. Look at them."),
         ("> **Predict before you run.** More, or less?", "> **What do you expect?** More, or less?"),
         ("[Lesson 02](02_networks_that_localize.ipynb#recap), [guide](RUNNING.md)", None),

@@ -25,7 +25,7 @@ EXERCISE = re.compile(r"^\*\*Exercise.*?(?=^> \*\*Predict|\Z)", flags=re.M | re.
 TYPING = re.compile(
     r"\b(this|next|last|first|following) cell\b|\bcells? above\b|\bbelow\b|\brun (it|the)\b|\bclear the\b|\btype\b"
     r"|\bclick|\bdrag\b|\bslider|\bTab\b|\barrow keys\b|\bkeyboard\b|\bcontrols\b|\bwithout (a kernel|running)\b|`CAM_"
-    r"|\*\*Move\*\*|\bmove the one\b|\bwidget|\btakes you back\b|\bphoto_sets\.open\b"
+    r"|\*\*Move\*\*|\bmove \W*the one\b|\bwidget|\btakes you back\b|\bphoto_sets\.open\b"
     r"|\bthe cells then\b|\bto have them too\b",
     flags=re.I,
 )
@@ -190,7 +190,7 @@ def for_a_hall(paragraph: str) -> str:
     )  # slides have no other pages: the name is left
     if paragraph.startswith(("$$", "|", "#", "```")) or not TYPING.search(paragraph):
         return paragraph
-    lines = [line for line in re.split(r"(?<=[.!?:)])\s+(?=[A-Z*$`\d])", paragraph) if not TYPING.search(line)]
+    lines = [line for line in re.split(r"(?<=[.!?)])\s+(?=[A-Z*$`\d])", paragraph) if not TYPING.search(line)]
     return " ".join(lines)
 
 
