@@ -267,9 +267,7 @@ function ask(question) {
   }
   if (question === "minus" && state.b === null && state.picture) state.b = ranked(state.picture.scores, 2).find((c) => c !== state.a);
   if (question !== "minus") state.b = null;
-  if (question === "sum") state.signed = true;
-  else if (state.signed && !$("signed").checked) state.signed = false;
-  if (question === "sum") $("signed").checked = true;
+  state.signed = $("signed").checked = question === "sum";
   render();
 }
 
