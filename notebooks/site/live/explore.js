@@ -256,20 +256,20 @@ function choose(which, c) {
   render();
 }
 
+const controls = [...document.querySelectorAll(".control")];
+
 function ask(question) {
   state.question = question;
   for (const button of $("questions").children) {
     button.setAttribute("aria-pressed", button.value === question);
     if (button.value === question) $("questions").scrollLeft = button.offsetLeft - 40;
   }
-  for (const control of document.querySelectorAll(".control")) {
+  for (const control of controls) {
     (control.dataset.for.split(" ").includes(question) ? $("controls") : $("more")).append(control);
   }
   if (question === "minus" && state.b === null && state.picture) state.b = ranked(state.picture.scores, 2).find((c) => c !== state.a);
   if (question !== "minus") state.b = null;
-  if (question === "sum") state.signed = true;
-  else if (state.signed && !$("signed").checked) state.signed = false;
-  if (question === "sum") $("signed").checked = true;
+  state.signed = $("signed").checked = question === "sum";
   render();
 }
 
