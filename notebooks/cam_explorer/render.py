@@ -26,7 +26,7 @@ BOX, TRUE_BOX, FIELD = drawing.BOX_COLOURS[:3]
 RISING = np.minimum(2 * drawing.LEVELS, 1)  # without evidence the photo keeps its colours; from half of it on, all
 OPACITY = {  # of each level, as a fraction of the settings' opacity
     "heat": RISING,
-    "signed": abs(2 * drawing.LEVELS - 1),
+    "signed": np.minimum(abs(4 * drawing.LEVELS - 2), 1),
     "grid": RISING,
 }
 POSITIONS = [["upper left", "top", "upper right"], ["left", "centre", "right"], ["lower left", "bottom", "lower right"]]
