@@ -54,13 +54,13 @@ class Classes(Comparison):
 
     def __init__(self, source: Source, labels: Sequence[int | str] = (), settings: Settings | None = None):
         super().__init__(source, settings)
-        self.boxes = [ClassBox(source.classes, f"class {i + 1}") for i in range(5)]
+        self.boxes = [ClassBox(source.classes, f"{i + 1}") for i in range(5)]
         for box, label in zip(self.boxes, labels, strict=False):
             box.value = box.names[box.find(str(label))]
         for box in self.boxes:
-            box.layout, box.style.description_width = {"flex": "1 1 0", "min_width": "0"}, "50px"
+            box.layout, box.style.description_width = {"flex": "1 1 0", "min_width": "0"}, "14px"
             box.observe(lambda _: self.handle(self.update), "value")
-        self.arrange(ipywidgets.Box(self.boxes, layout={"display": "flex", "width": "100%"}))
+        self.arrange(ipywidgets.Label("five classes:"), ipywidgets.Box(self.boxes, layout={"width": "100%"}))
 
     def panels(self) -> list[Panel]:
         picture = self.current()

@@ -26,7 +26,7 @@ BOX, TRUE_BOX, FIELD = drawing.BOX_COLOURS[:3]
 RISING = np.minimum(2 * drawing.LEVELS, 1)  # without evidence the photo keeps its colours; from half of it on, all
 OPACITY = {  # of each level, as a fraction of the settings' opacity
     "heat": RISING,
-    "signed": abs(2 * drawing.LEVELS - 1),
+    "signed": np.minimum(abs(4 * drawing.LEVELS - 2), 1),
     "grid": RISING,
 }
 POSITIONS = [["upper left", "top", "upper right"], ["left", "centre", "right"], ["lower left", "bottom", "lower right"]]
@@ -85,7 +85,7 @@ def describe(settings: Settings, picture: ForwardedPicture, name: str = "") -> s
     name = name or (picture.shown(settings) if settings.unit is None else f"unit {settings.unit}")
     _, full, boxes = _map_and_boxes(settings, picture)
     if settings.against is not None and settings.unit is None:
-        lead = picture.focus(settings).rebuilt().item()
+        lead = picture.focus(settings).rebuilt().nan_to_num(0, 0, 0).item()  # as the map
         places = f"most for the first at the {_position(full)} (ring), for the second at the {_position(-full)}"
         return f"{name}: the lead is {lead:+.2f}; {places}."
     if not len(boxes):

@@ -100,8 +100,9 @@ class Buttons(ipywidgets.Box):
             self.children += (button,)
         for button, text, strength in zip(self.children, texts, strengths, strict=True):
             button.description = button.tooltip = text
-            colour = "244,165,130" if strength > 0 else "146,197,222"
-            button.style.button_color, button.style.text_color = f"rgba({colour},{abs(strength):.2f})", "#111"
+            full = (244, 165, 130) if strength > 0 else (146, 197, 222)
+            colour = [round(238 + (channel - 238) * abs(strength)) for channel in full]  # from light grey on
+            button.style.button_color, button.style.text_color = "rgb({}, {}, {})".format(*colour), "#111"
 
 
 class Cells(ipywidgets.GridBox):
