@@ -86,6 +86,8 @@ def still_to_write(path: Path) -> list[str]:
             found.append(f"notebooks/README.md: a line that says when to show it, and its link [{number}]: {path.name}")
         if number not in plan.PLAN["lessons"]:
             found.append("notebooks/plan.yaml: what students can do after it, and its week; then `make plan`")
+        if number not in plan.memory():
+            found.append(f"its memory: notebooks/tools/memory.py notebooks/{path.name}, then `make plan`")
         if not (ROOT / "tests" / "exercises" / f"{number}.yaml").is_file():
             found.append(f"tests/exercises/{number}.yaml: right and wrong answers to each exercise")
     return found
