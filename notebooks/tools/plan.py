@@ -143,7 +143,7 @@ def needs() -> str:
         at = f"cell {row['at_cell']}" if "at_cell" in row else ""
         if row["gigabytes"] > MUCH:
             amount = f"**{amount}**"
-            why.append(f"- **{number}**, {at}: {PLAN['lessons'][number]['memory']}.")
+            why.append(f"- **{number}**{at and ', ' + at}: {PLAN['lessons'][number]['memory']}.")
         disk = f"{row['megabytes_on_disk']} MB"
         measured = f"{row['day']}, {row['machine']}"
         lines.append(cells(f"[{number}]", minutes(lesson(number)), amount, at, disk, ran, measured))
