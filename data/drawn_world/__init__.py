@@ -68,8 +68,8 @@ def load_arrays(task, split, n=None, size=64, seed=46, difficulty=1.0):
         raise ValueError("n must be at least 1, size 48 to 256, seed not negative and difficulty 0 to 1")
     job = {"task": task, "split": split, "size": size, "seed": seed, "difficulty": float(difficulty)}
     job["recipe"] = recipe.digest
-    if not pixels.check():
-        job["pixels"] = pixels.fingerprint()  # kept apart from those that other versions drew
+    if other := pixels.other():
+        job["pixels"] = other  # kept apart from those that other versions drew
     key = json.dumps([code_digest(recipe["draw"]), *job.values()])
     key = hashlib.sha256(key.encode()).hexdigest()[:24]
     head, tail = f"{task}-{split}-", f"x{size}-{key}.npz"

@@ -10,7 +10,8 @@ import numpy as np
 
 from .arrays import DrawnPicture
 from .compose import ground_shadow, place_sprite, relief, shade_of, tint
-from .objects import Stage, base_of, colouring, read_camera
+from .objects import Stage, base_of, colouring, drawing, read_camera
+from .recipe_reader import pair, within
 
 # In heights of the person, before any pose. The person faces us: `left` is on our right, and `main` is the left hand.
 BODY = {
@@ -74,23 +75,16 @@ def _read_action(reader, things) -> dict:
 
 
 def _point(reader, key):
-    return tuple(
-        reader.take(
-            key,
-            good=lambda v: isinstance(v, list) and len(v) == 2 and all(isinstance(c, int | float) for c in v),
-            wanted="write a point of the drawing [across, down], 0 to 1 each",
-        )
-    )
+    wanted = "write a point of the drawing [across, down], 0 to 1 each"
+    return tuple(reader.take(key, good=lambda v: pair(v, lambda c: isinstance(c, int | float)), wanted=wanted))
 
 
 def _area(reader):
     def good(value):
-        pairs = isinstance(value, list) and len(value) == 2 and all(isinstance(v, list) and len(v) == 2 for v in value)
-        return pairs and all(isinstance(c, int | float) and -2 <= c <= 2 for v in value for c in v)
+        return pair(value, lambda side: pair(side, lambda c: within(c, -2, 2)))
 
-    return reader.take(
-        "at", good=good, wanted="write [[from, to], [from, to]]: across and down, in heights of a person"
-    )
+    wanted = "write [[from, to], [from, to]]: across and down, in heights of a person"
+    return reader.take("at", good=good, wanted=wanted)
 
 
 def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
@@ -112,12 +106,8 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPi
         kinds.append(action["prop"]["kind"])
         figure.set_down(action["prop"], len(kinds))
     figure.paint(2 * held)
-    seen = np.bincount(stage.canvas.instances.ravel(), minlength=len(kinds) + 1)[1:]
-    shown = [k for k in range(len(kinds)) if k <= held or seen[k] >= max(4, size * size // 1000)]
-    table = np.zeros(256, np.uint8)  # what the person hides is not listed
-    table[[k + 1 for k in shown]] = np.arange(1, len(shown) + 1)
-    stage.canvas.instances = table[stage.canvas.instances]
-    stage.canvas.parts[stage.canvas.instances == 0] = 0
+    smallest = max(4, size * size // 1000)  # what the person hides is not listed
+    shown = stage.canvas.keep_visible([0 if k <= held else smallest for k in range(len(kinds))])
     extra = {"labels": np.int64(label), "tool": np.int64(held or -1)}
     picture = stage.picture([recipe["object_names"].index(kinds[k]) for k in shown], extra)
     extra["joints"] = figure.joints(stage.mirrored)
@@ -130,7 +120,7 @@ class Figure:
     def __init__(self, stage: Stage, action: dict):
         self.stage = stage
         recipe, dice, d = stage.recipe, stage.dice, stage.difficulty
-        self.height = _around(dice, recipe["height"], d)
+        self.height = dice.around(recipe["height"], d)
         left, right = (side * self.height for side in recipe["room"])
         self.x, self.foot = dice.between(left, 1 - right), dice.between(max(0.8, self.height + 0.02), 0.97)
         self.lean = dice.between(*action["lean"])
@@ -162,9 +152,8 @@ class Figure:
     def _hold(self, tool):
         """The tool's drawing, palette, length, angle and middle."""
         recipe, dice = self.stage.recipe, self.stage.dice
-        sprite = dice.pick(recipe.library.kinds[tool["kind"]])
-        palette, turn = dice.integer(0, len(sprite.palettes) - 1), dice.between(*tool["turn"])
-        at = [dice.between(*v) for v in tool["at"]]
+        sprite, palette = drawing(recipe, dice, tool["kind"])
+        turn, at = dice.between(*tool["turn"]), [dice.between(*v) for v in tool["at"]]
         length, middle = recipe["things"][tool["kind"]]["length"], self._leant(at) if tool["leans"] else at
         dx, dy = _turned(sprite, length, turn, tool["hold"])
         return sprite, palette, length, turn, (middle[0] - dx, middle[1] - dy)
@@ -194,8 +183,7 @@ class Figure:
 
     def _stand(self, kind, length, x, foot, turn, number):
         stage, dice = self.stage, self.stage.dice
-        sprite = dice.pick(stage.recipe.library.kinds[kind])
-        palette = dice.integer(0, len(sprite.palettes) - 1)
+        sprite, palette = drawing(stage.recipe, dice, kind)
         layer = place_sprite(sprite, palette, x, foot, length * self.height * stage.size, turn, flip=dice.chance(0.3))
         layer.y += round(foot) - base_of(layer)
         tint(layer, *colouring(stage.recipe, dice))
@@ -235,9 +223,8 @@ class Figure:
         (ax, ay), (bx, by) = self.at[start], self.at[end]
         sprite = self.drawings[kind]
         length = math.hypot(bx - ax, by - ay) * sprite.height / (sprite.height - sprite.width)
-        self._part(
-            kind, ((ax + bx) / 2, (ay + by) / 2), length, math.degrees(math.atan2(ax - bx, by - ay)), 1.0, ground
-        )
+        middle, turn = ((ax + bx) / 2, (ay + by) / 2), math.degrees(math.atan2(ax - bx, by - ay))
+        self._part(kind, middle, length, turn, 1.0, ground)
 
     def _part(self, kind, middle, length, turn, stretch, ground=False):
         size = self.height * self.stage.size
@@ -253,11 +240,6 @@ class Figure:
         if mirrored:
             found[:, 0] = self.stage.size - found[:, 0]
         return found
-
-
-def _around(dice, span, difficulty):
-    middle = (span[0] + span[1]) / 2
-    return middle + dice.between(span[0] - middle, span[1] - middle) * difficulty
 
 
 def _turned(sprite, length, turn, point):

@@ -51,6 +51,19 @@ class Canvas:
         canvas, own = self._clip(layer)
         return np.bincount(self.instances[canvas][layer.solid[own]], minlength=256)
 
+    def keep_visible(self, least) -> list[int]:
+        """Make objects ground of which too little is seen, and number the others 1, 2, … in the same order.
+
+        least: for each object, how many pixels must be seen. Returns the objects kept, counted from 0.
+        """
+        seen = np.bincount(self.instances.ravel(), minlength=len(least) + 1)[1:]
+        kept = [k for k, pixels in enumerate(least) if seen[k] >= pixels]
+        table = np.zeros(256, np.uint8)
+        table[[k + 1 for k in kept]] = np.arange(1, len(kept) + 1)
+        self.instances = table[self.instances]
+        self.parts[self.instances == 0] = 0
+        return kept
+
     def darken(self, alpha: np.ndarray, x: int, y: int, strength: float) -> None:
         """Darken the ground by a uint8 pattern with its top-left corner at x, y."""
         canvas, own = _overlap(x, y, alpha.shape, self.rgb.shape)

@@ -9,7 +9,7 @@ from PIL import Image
 from .arrays import DrawnPicture
 from .objects import read_camera
 from .recipe_reader import RecipeReader
-from .scene_recipe import read_scene
+from .scene_recipe import read_scene, read_scenes
 from .scenes import PaintedScene
 
 NONE = "none"
@@ -20,9 +20,7 @@ def read(reader) -> dict:
     parts = reader.take("parts")
     plain = {name: part for name, part in parts.items() if "phrase" not in part}
     found = {"p": reader.number("p"), "twins": reader.number("twins"), "camera": read_camera(reader)}
-    found["scenes"] = {
-        name: read_scene(RecipeReader(f"{name}.yaml", reader.sprites, dict(p))) for name, p in plain.items()
-    }
+    found["scenes"] = read_scenes(reader, plain)
     found["phrases"] = {}
     for name, part in parts.items():
         if name not in plain:
@@ -43,10 +41,8 @@ def _read_phrase(reader, plain) -> dict:
     words = reader.take("phrase", good=lambda v: isinstance(v, str) and v.strip(), wanted="write the phrase")
     found = {"phrase": words, "region": reader.words("region", []), "mirror": reader.take("mirror", None)}
     found["view"] = reader.words("view", [])
-    twin, like = (
-        reader.take("twin", good=lambda v: isinstance(v, dict), wanted="write things"),
-        reader.words("like", []),
-    )
+    twin = reader.take("twin", good=lambda v: isinstance(v, dict), wanted="write things")
+    like = reader.words("like", [])
     for key, names in (("view", found["view"]), ("like", like)):
         for name in names:
             if name not in plain:
@@ -98,9 +94,8 @@ def _region(view: PaintedScene, phrase: dict) -> np.ndarray:
     if not phrase["view"]:
         return np.isin(canvas.instances, [k + 1 for k, kind in enumerate(view.kinds) if kind in phrase["region"]])
     recipe, dice = view.recipe, view.dice
-    outside = PaintedScene(
-        recipe, recipe["scenes"][dice.pick(phrase["view"])], dice, canvas.size, view.difficulty
-    ).canvas.rgb
+    scene = recipe["scenes"][dice.pick(phrase["view"])]
+    outside = PaintedScene(recipe, scene, dice, canvas.size, view.difficulty).canvas.rgb
     panes = recipe["part_names"].index("panes")
     windows = [k + 1 for k, kind in enumerate(view.kinds) if kind == "window"]
     glass = np.isin(canvas.instances, windows) & (canvas.parts == panes)

@@ -27,6 +27,11 @@ class Dice:
         """A number in [low, high)."""
         return low + (high - low) * self.unit()
 
+    def around(self, span, spread: float) -> float:
+        """A number near the middle of (low, high); spread 0: the middle itself, 1: any number of the span."""
+        middle = (span[0] + span[1]) / 2
+        return middle + self.between(span[0] - middle, span[1] - middle) * spread
+
     def integer(self, low: int, high: int) -> int:
         """A whole number from low to high, both included."""
         return low + self._raw() % (high - low + 1)

@@ -4,8 +4,6 @@ Every picture holds one whole digit, the label, somewhere among scraps of others
 so a map can be measured, and the position says nothing about the class.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +12,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
+from torchvision.ops import masks_to_boxes
 
 __all__ = ["CLASSES", "ClutteredDigits", "load"]
 
@@ -61,11 +60,11 @@ def load(split: str = "train", n: int = 1000, size: int = 48, seed: int = 46, sc
             _paste(canvas, scan[y : y + 4, x : x + 4], random.integers(size // 6, size // 4), random)
         masks[i] = _paste(canvas, scans[digit], random.integers(size * 2 // 5, size * 11 // 20), random)
         images[i] = (canvas.clip(0, 1) * 255).round()
-    boxes = [_extent(mask) for mask in masks]
+    boxes = masks_to_boxes(torch.from_numpy(masks)) + torch.tensor([0, 0, 1, 1])  # theirs end at the last pixel
     return ClutteredDigits(
         torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
         torch.from_numpy(names[chosen].astype(np.int64)),
-        boxes,
+        list(boxes[:, None]),
         torch.from_numpy(masks),
     )
 
@@ -92,8 +91,3 @@ def _paste(canvas: np.ndarray, scan: np.ndarray, side: int, random: np.random.Ge
 def _resize(array: np.ndarray, side: int) -> np.ndarray:
     tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))[None]
     return F.interpolate(tensor, size=(side, side), mode="bicubic", align_corners=False)[0].permute(1, 2, 0).numpy()
-
-
-def _extent(mask: np.ndarray) -> Tensor:
-    ys, xs = np.nonzero(mask)
-    return torch.tensor([[xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]], dtype=torch.float32)

@@ -57,9 +57,8 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPi
         stage.put(recipe["classes"][label], number)
     if dice.chance(recipe["covered"] * difficulty):
         stage.cover(dice.integer(1, len(labels)))
-    return [
-        stage.picture(labels, {"labels": np.int64(labels[0]) if recipe["labelled"] == 1 else presence(recipe, labels)})
-    ]
+    target = np.int64(labels[0]) if recipe["labelled"] == 1 else presence(recipe, labels)
+    return [stage.picture(labels, {"labels": target})]
 
 
 def presence(recipe, labels) -> np.ndarray:
@@ -89,9 +88,7 @@ class Stage:
         """A sprite of the kind at a random place and pose, lit. near: (x, y) of its centre, in picture widths."""
         dice, size = self.dice, self.size
         sprite, palette = drawing(self.recipe, dice, kind)
-        middle = (length[0] + length[1]) / 2
-        part = dice.between(length[0] - middle, length[1] - middle) * self.difficulty + middle
-        part = min(0.9, part * fair(sprite))
+        part = min(0.9, dice.around(length, self.difficulty) * fair(sprite))
         spread = max(0.0, 1 - part * 0.8) / 2
         x, y = dice.between(0.5 - spread, 0.5 + spread), dice.between(0.5 - spread, 0.5 + spread)
         turn = dice.between(-1, 1) * self.recipe["tilt"] * self.difficulty * (0.35 if self.standing else 1)

@@ -53,18 +53,15 @@ class RecipeReader:
 
     def number(self, key, *default, low=0.0, high=1.0) -> float:
         wanted = f"write a number from {low:g} to {high:g}"
-        return float(self.take(key, *default, good=lambda v: _within(v, low, high), wanted=wanted))
+        return float(self.take(key, *default, good=lambda v: within(v, low, high), wanted=wanted))
 
     def integer(self, key, *default, low=0, high=1_000_000) -> int:
         wanted = f"write a whole number from {low} to {high}"
-        return self.take(key, *default, good=lambda v: _within(v, low, high, int), wanted=wanted)
+        return self.take(key, *default, good=lambda v: within(v, low, high, int), wanted=wanted)
 
     def span(self, key, *default, low=0.0, high=1.0, kind=int | float) -> tuple:
         def good(value):
-            two = (
-                isinstance(value, list | tuple) and len(value) == 2 and all(_within(v, low, high, kind) for v in value)
-            )
-            return two and value[0] <= value[1]
+            return pair(value, lambda v: within(v, low, high, kind)) and value[0] <= value[1]
 
         wanted = f"write two numbers [from, to] between {low:g} and {high:g}"
         return tuple(self.take(key, *default, good=good, wanted=wanted))
@@ -88,10 +85,8 @@ class RecipeReader:
             return self.sprites.select(words)
         except KeyError as error:
             word = error.args[0]
-            self.fail(
-                key,
-                f"no sprite or group is called {word!r}; add data/drawn_world/sprites/{word}-1.svg or correct the name",
-            )
+            file = f"data/drawn_world/sprites/{word}-1.svg"
+            self.fail(key, f"no sprite or group is called {word!r}; add {file} or correct the name")
 
     def textures(self, key) -> list[str]:
         for word in (found := self.words(key)):
@@ -119,7 +114,13 @@ class RecipeReader:
             self.fail(key, f"unknown key {key!r}; remove it or correct its spelling")
 
 
-def _within(value, low, high, kind=int | float) -> bool:
+def pair(value, good) -> bool:
+    """Is it a list of two, both of them good?"""
+    return isinstance(value, list | tuple) and len(value) == 2 and all(map(good, value))
+
+
+def within(value, low, high, kind=int | float) -> bool:
+    """Is it a number (true and false are none) from low to high?"""
     return isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
 
 

@@ -8,9 +8,7 @@ MARK = "watermark"
 
 def read(reader) -> dict:
     """The keys of a `scenes` recipe; see data/drawn_world/recipes/scenes.yaml."""
-    scenes = {
-        n: read_scene(RecipeReader(f"{n}.yaml", reader.sprites, part)) for n, part in reader.take("parts").items()
-    }
+    scenes = read_scenes(reader, reader.take("parts"))
     kinds = list(dict.fromkeys(k for s in scenes.values() for k in s["things"]))
     regions = list(dict.fromkeys(k for s in scenes.values() for k in s["regions"]))
     attributes = {}
@@ -38,6 +36,11 @@ def read(reader) -> dict:
         "object_names": [*regions, *kinds] + ([MARK] if mark else []),
         "part_names": ["", *reader.sprites.parts(sprites)],
     }
+
+
+def read_scenes(reader, parts: dict) -> dict:
+    """Scene name -> what its file says, checked; parts: file name without ending -> its keys and values."""
+    return {name: read_scene(RecipeReader(f"{name}.yaml", reader.sprites, dict(p))) for name, p in parts.items()}
 
 
 def read_scene(reader) -> dict:

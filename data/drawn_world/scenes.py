@@ -150,9 +150,8 @@ def _candidate(recipe, scene, kind, spec, supports, horizon, edges, dice) -> Pla
             base = low + (high - low) * (0.15 + 0.8 * t)
         else:
             base = horizon + max(1.0 - horizon, 0.06) * (0.1 + 0.85 * t)
-    return PlacedThing(
-        kind, sprite, palette, (x - width / 2, base - height, x + width / 2, base), support, hanging, flip
-    )
+    box = x - width / 2, base - height, x + width / 2, base
+    return PlacedThing(kind, sprite, palette, box, support, hanging, flip)
 
 
 def _crowding(thing: PlacedThing, others: list[PlacedThing]) -> float:

@@ -8,22 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 from skimage.segmentation import find_boundaries
 from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import make_grid
 
 import drawn_world
 
-COLOURS = [
-    (255, 176, 0),
-    (100, 143, 255),
-    (220, 38, 127),
-    (255, 255, 255),
-    (0, 200, 150),
-    (254, 97, 0),
-    (170, 110, 255),
-]
+COLOURS = [ImageColor.getrgb(c) for c in ("#ffb000", "#648fff", "#dc267f", "#ffffff", "#00c896", "#fe6100", "#aa6eff")]
 
 
 def sheet(task: str, split: str = "val", count: int = 32, size: int = 128, columns: int = 8) -> Image.Image:

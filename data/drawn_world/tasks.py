@@ -11,16 +11,9 @@ from .recipe_reader import SPLITS, RecipeError, RecipeReader, TaskRecipe, digest
 from .sprites import library
 
 # What a recipe's `draw:` may name: a module with `read(reader)` and `draw(recipe, dice, size, difficulty, split)`.
-# A new kind of picture is one such module and its name here.
-DRAWINGS = {
-    "objects": objects,
-    "scenes": scenes,
-    "radiograph": radiograph,
-    "video": video,
-    "text": text,
-    "actions": actions,
-    "concepts": concepts,
-}
+# A new kind of picture is one such module, named here.
+_MODULES = objects, scenes, radiograph, video, text, actions, concepts
+DRAWINGS = {module.__name__.rpartition(".")[2]: module for module in _MODULES}
 
 
 def task_names(folder: Path | None = None) -> tuple[str, ...]:

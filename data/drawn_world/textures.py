@@ -54,7 +54,6 @@ def lean(texture: np.ndarray, rows: int, near: float = 2.2) -> np.ndarray:
 def noise(dice, size: int, across: int, down: int, octaves: int = 4) -> np.ndarray:
     """Cloudy noise, uint8 (size,size): grids of across × down random values, each octave finer and fainter."""
     total = np.zeros((size, size), np.int32)
-    weights = 0
     for k in range(octaves):
         cells = dice.bytes((down << k) + 1, (across << k) + 1)
         layer = Image.fromarray(cells)
@@ -62,13 +61,13 @@ def noise(dice, size: int, across: int, down: int, octaves: int = 4) -> np.ndarr
             layer = layer.resize((layer.width, size), Image.BICUBIC)
         layer = layer.resize((size, size), Image.BICUBIC)
         total += np.asarray(layer).astype(np.int32) << (octaves - k)
-        weights += 1 << (octaves - k)
+    weights = (2 << octaves) - 2  # 2 + 4 + … + 2^octaves
     # octaves average towards grey: stretch back to the full range
     return np.clip((total // weights - 128) * (4 + octaves) // 4 + 128, 0, 255).astype(np.uint8)
 
 
 def _mirror(at: np.ndarray, size: int) -> np.ndarray:
-    """Indices that run forth and back, so that a texture has no seams."""
+    """Whole numbers that run forth and back between 0 and size - 1: as indices, they give a texture no seams."""
     at = at % (2 * size)
     return np.where(at < size, at, 2 * size - 1 - at)
 
@@ -83,8 +82,7 @@ def _ramp(stops: str, drift) -> np.ndarray:
 
 def _triangle(phase: np.ndarray) -> np.ndarray:
     """A wave 0–255–0 with period 512."""
-    phase = phase & 511
-    return np.where(phase < 256, phase, 511 - phase)
+    return _mirror(phase, 256)
 
 
 def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -33,12 +33,7 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPi
         layers = [m.layer(number / (recipe["frames"] - 1), size, stage) for m in movers]
         for k, layer in enumerate(layers, 1):
             stage.paste(layer, k, 0.4)
-        seen = np.bincount(stage.canvas.instances.ravel(), minlength=len(layers) + 1)[1:]
-        shown = [k for k, layer in enumerate(layers) if seen[k] >= max(4, 0.2 * layer.area)]
-        table = np.zeros(256, np.uint8)  # what can hardly be seen is not labelled; the others are numbered 1, 2, …
-        table[[k + 1 for k in shown]] = np.arange(1, len(shown) + 1)
-        stage.canvas.instances = table[stage.canvas.instances]
-        stage.canvas.parts[stage.canvas.instances == 0] = 0
+        shown = stage.canvas.keep_visible([max(4, 0.2 * layer.area) for layer in layers])
         seen_kinds = [kinds[k] for k in shown]
         extra = {"labels": objects.presence(recipe, seen_kinds), "frame": np.int64(number)}
         frames.append(stage.picture(seen_kinds, extra, shot))
