@@ -129,7 +129,7 @@ def test_code_lines_are_counted_as_a_reader_would():
 
 MOST = {  # code lines
     "cam_helpers": 3800,
-    "drawn_world": 2155,  # of them 50 tell whether its pixels are those the checkpoints were trained on
+    "drawn_world": 2100,
     "photo_sets": 1520,  # of them 420 are what lessons 08 to 13 measure on photographs
     "cam_explorer": 930,
     "collector": 230,
