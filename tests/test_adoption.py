@@ -71,6 +71,16 @@ def test_the_companion_names_cells_of_every_lesson():
     assert len(named) >= 25 and {path.stem[:2] for path in NOTEBOOKS.glob("[0-9]*.ipynb")} <= set(named)
 
 
+def test_the_paper_map_names_sections_that_there_are():
+    """`05, sections 2–3; 02, section 6` in the README: lesson 05 has sections 2 and 3, lesson 02 has a section 6."""
+    named = re.findall(r"(\d\d), sections? ([^|;]*)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(named) > 40
+    for number, listed in named:
+        (path,) = NOTEBOOKS.glob(f"{number}_*.ipynb")
+        there = set(re.findall(r"^## (\d+) ·", "\n".join(cell.source for cell in read(path).cells), flags=re.M))
+        assert set(re.findall(r"\d+", listed)) <= there, f"lesson {number} has no section {listed}"
+
+
 def pictured(path) -> dict[int, str]:
     """Execution count of each cell with a picture -> the number of its section."""
     found, section = {}, "0"
