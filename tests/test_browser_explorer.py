@@ -115,14 +115,19 @@ def test_controls_and_pictures_are_seen_together(page, widget, variable):
     page.set_viewport_size({"width": 1280, "height": 1600})
 
 
+def retype(page, box, part):
+    """Type a part of a name in place of what the box holds."""
+    box.focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type(part)
+    page.keyboard.press("Enter")
+
+
 def test_a_class_is_changed_by_typing_a_part_of_its_name(page, widget):
     desk = widget("desk")
     picture, _ = see(page, desk, "class-before")
     box = desk.get_by_label("class", exact=True)
-    box.focus()
-    page.keyboard.press("Control+A")
-    page.keyboard.type("pomer")
-    page.keyboard.press("Enter")
+    retype(page, box, "pomer")
     changed(page, desk, picture)
     says(desk, re.compile("^Pomeranian:"))
     assert box.input_value() == "Pomeranian"
@@ -140,10 +145,7 @@ def test_another_class_is_subtracted(page, widget):
     versus = widget("versus")
     picture, _ = see(page, versus, "minus-before")
     box = versus.get_by_label("minus", exact=True)
-    box.focus()
-    page.keyboard.press("Control+A")
-    page.keyboard.type("lightho")
-    page.keyboard.press("Enter")
+    retype(page, box, "lightho")
     changed(page, versus, picture)
     says(versus, "church minus lighthouse: the lead is")
 
