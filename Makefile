@@ -5,7 +5,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 LESSONS := $(wildcard notebooks/[0-9]*.ipynb) data/what_the_world_looks_like.ipynb
 # one thread a worker: workers times threads must not exceed the cores
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+ALONE_PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0
+# Linux gives the memory of each layer back and asks for it anew; kept, networks on photographs take half the time
+PYTEST := MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=1073741824 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 # a photo of up to 500 MB reaches the kernel, which can say that it is too large; Jupyter's own limit drops the connection
 LAB_FLAGS := "--ServerApp.tornado_settings={'websocket_max_message_size': 500_000_000}"
@@ -30,7 +32,7 @@ test: $(VENV)/.test  ## the tests, and every lesson, with the pretrained weights
 ALONE := $(wildcard tests/benchmarks/test_bench_*.py tests/test_browser*.py)
 test-all: test  ## the same, then what is slow: lessons without weights and with every solution, the browser, benchmarks
 	$(PYTEST) --dist worksteal -m slow tests $(ALONE:%=--ignore=%)
-	$(PYTEST) -n 0 -m slow $(ALONE)
+	$(ALONE_PYTEST) -m slow $(ALONE)
 
 FLOORS := .venv-floors
 test-floors: $(FLOORS)/.floors  ## the fast tests with the lowest versions that pyproject.toml permits, in .venv-floors
