@@ -28,11 +28,13 @@ test: $(VENV)/.test  ## the tests, and every lesson, with the pretrained weights
 	$(PYTEST) -m "not slow" tests
 	CAM_PRESET=smoke $(PYTEST) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(LESSONS)
 
-# what measures time, or drives a browser, has the machine to itself
-ALONE := $(wildcard tests/benchmarks/test_bench_*.py tests/test_browser*.py)
+# a browser's page is opened once a file; what measures time has the machine to itself
+BROWSER := $(wildcard tests/test_browser*.py)
+BENCHES := $(wildcard tests/benchmarks/test_bench_*.py)
 test-all: test  ## the same, then what is slow: lessons without weights and with every solution, the browser, benchmarks
-	$(PYTEST) --dist worksteal -m slow tests $(ALONE:%=--ignore=%)
-	$(ALONE_PYTEST) -m slow $(ALONE)
+	$(PYTEST) --dist worksteal -m slow tests $(patsubst %,--ignore=%,$(BROWSER) $(BENCHES))
+	$(PYTEST) --dist loadfile -m slow $(BROWSER)
+	$(ALONE_PYTEST) -m slow $(BENCHES)
 
 FLOORS := .venv-floors
 test-floors: $(FLOORS)/.floors  ## the fast tests with the lowest versions that pyproject.toml permits, in .venv-floors

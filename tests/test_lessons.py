@@ -72,6 +72,8 @@ def without_the_five_networks(notebook):
     """
     cells = code_cells(notebook)
     (sizes,) = (cell for cell in cells if 'if PRESET == "smoke" else (200, 750)' in cell.source)
+    (judged,) = (cell for cell in cells if "nonzero()[:1000, 0]" in cell.source)
+    judged.source = judged.source.replace("[:1000, 0]", "[:100, 0]")
     (table,) = (cell for cell in cells if "verdicts == " in cell.source)
     sizes.source = sizes.source.replace('if PRESET == "smoke" else (200, 750)', "")
     table.source = table.source.replace("# CLAIM (full):", "# not asked:")
