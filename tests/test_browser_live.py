@@ -37,7 +37,7 @@ def live(browser, folder):
 
 @pytest.fixture
 def page(live):
-    live.evaluate("async () => { tablist.show('explore'); ask('word'); await choosePicture(LIVE.pictures[0]); }")
+    live.evaluate("async () => { location.hash = 'explore'; ask('word'); await choosePicture(LIVE.pictures[0]); }")
     return live
 
 
@@ -56,7 +56,7 @@ def said(page) -> str:
 def test_scores_and_boxes_are_those_of_python(page, lite0):
     network, names = lite0[0], lite0[1].meta["categories"]
     assert page.evaluate("LIVE.names") == names
-    model, same, close, total = CamModel(network), 0, 0, 0
+    model = CamModel(network)
     for index, (name, (photo, _)) in enumerate(export.photographs().items()):
         seen = pictures.fit(photo)
         cams = model(seen[None])
@@ -66,7 +66,7 @@ def test_scores_and_boxes_are_those_of_python(page, lite0):
             return classes.map(c => {
                 choose('a', c);
                 const box = state.found && state.found.box;
-                return {score: state.score, said: scores.all[c], map: [...state.map], box};
+                return {score: state.score, said: state.scores[c], map: [...state.map], box};
             });
         }"""
         found = page.evaluate(script, [index, classes])
@@ -77,15 +77,11 @@ def test_scores_and_boxes_are_those_of_python(page, lite0):
         rule = boxes_from_maps(resize(maps, size)[0])  # Python's rule, on the page's map
         top = float(cams.logits.max())
         for c, one, box, by_rule in zip(classes, found, exact, rule, strict=True):
-            assert abs(one["score"] - float(cams.logits[0, c])) <= 0.01 * top, (name, names[c])
+            assert abs(one["score"] - float(cams.logits[0, c])) <= 0.0001 * top, (name, names[c])
             assert abs(one["score"] - one["said"]) < 1e-3 * top, "the map's mean and the list of words agree"
             got = [] if one["box"] is None else [one["box"]]
             assert by_rule.tolist() == got, (name, names[c])
-            total += 1
-            same += box.tolist() == got
-            close += box.numel() == len(one["box"] or []) and bool((box - torch.tensor(got)).abs().le(2).all())
-    print(f"{total} pairs: the box of float32 weights on {same}, within two pixels on {close}")
-    assert total == 20 * len(export.photographs()) and close >= 0.95 * total and same >= 0.5 * total
+            assert box.tolist() == got, (name, names[c], "the box of float32, to the pixel")
 
 
 # -- what a reader does --------------------------------------------------------------------------------------------
@@ -136,8 +132,9 @@ def test_a_cell_says_its_value_and_its_units(page):
     assert (
         page.locator("#reading").inner_text() != before and f"{abs(value):.2f}" in page.locator("#reading").inner_text()
     )
-    sums = page.evaluate(f"largestUnits(state.picture.features, direction(state.a), 1280, {cell}).map(([, v]) => v)")
-    assert sum(sums) == pytest.approx(value, abs=1e-3) and sums == sorted(sums, reverse=True)
+    units = page.evaluate(f"[...shares(state.picture.features, direction(state.a), {cell})]")
+    assert sum(units) == pytest.approx(value, abs=1e-3)
+    assert f"{max(units):+.1f}" in page.locator("#reading").inner_text()
     box = page.locator("#map").bounding_box()
     page.mouse.move(box["x"] + 2, box["y"] + 2)
     assert page.evaluate("state.cell") == 0 and said(page).startswith("row 1, column 1")
@@ -149,7 +146,7 @@ def test_units_go_and_the_words_follow(page):
     page.get_by_role("button", name="Which units make it?").click()
     words, score, limit = page.locator("#words").inner_text(), *page.evaluate("[state.score, state.limit]")
     first = page.locator("#units button").first
-    adds = page.evaluate("largestUnits(state.picture.features, direction(state.a), 1)[0][1]")
+    adds = max(page.evaluate("[...shares(state.picture.features, direction(state.a))]"))
     first.click()
     assert first.get_attribute("aria-pressed") == "false"
     assert page.evaluate("state.score") == pytest.approx(score - adds, abs=1e-3)
@@ -165,7 +162,7 @@ def test_the_sum_adds_up_as_it_is_shown(page):
     for index in range(page.evaluate("LIVE.pictures.length")):
         page.evaluate(f"async () => choosePicture(LIVE.pictures[{index}])")
         cells = page.locator("#sum td:nth-child(2)").all_inner_texts()
-        plus, minus, mean, constant, score = (float(text.replace("−", "-").lstrip("=+ ")) for text in cells)
+        plus, minus, mean, constant, score = (float(text.replace("−", "-")) for text in cells)
         assert round(plus + minus, 2) == mean and round(mean + constant, 2) == score
         assert score == round(page.evaluate("state.score"), 2) and minus <= 0 <= plus
 
@@ -199,7 +196,7 @@ def test_by_hand_is_lesson_01(page):
     source = next(c.source for c in code_cells(read(LESSONS[1])) if c.source.startswith("features = torch.tensor"))
     given = {"torch": torch}
     exec(source[: source.index("fig, axes")], given)
-    page.get_by_role("tab", name="By hand").click()
+    page.get_by_role("link", name="By hand").click()
     features = given["features"]
     assert page.evaluate("Object.entries(CHANNELS)") == [
         [name, channel.flatten().tolist()] for name, channel in zip(given["channel_names"], features, strict=True)
@@ -224,7 +221,7 @@ def test_axe_finds_nothing(browser, folder, scheme):
     page = browser.new_page(color_scheme=scheme, reduced_motion="reduce")
     opened(page, (folder / "index.html").as_uri())
     for tab in ("Explore", "By hand", "Your photo, camera"):
-        page.get_by_role("tab", name=tab).click()
+        page.get_by_role("link", name=tab).click()
         for question in page.locator("#questions button").all() if tab == "Explore" else [None]:
             if question:
                 question.click()
@@ -235,7 +232,7 @@ def test_axe_finds_nothing(browser, folder, scheme):
 
 
 def test_from_a_folder_the_page_says_how_to_bring_the_network(page):
-    page.get_by_role("tab", name="Your photo, camera").click()
+    page.get_by_role("link", name="Your photo, camera").click()
     assert "explore the stored pictures" in page.locator("#state").inner_text().lower()
     assert not page.locator("#sources").is_visible()
 
@@ -281,7 +278,7 @@ def own(browser, served):
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     opened(page, served)
-    page.get_by_role("tab", name="Your photo, camera").click()
+    page.get_by_role("link", name="Your photo, camera").click()
     page.wait_for_function("network.session", timeout=120_000)
     yield page
     assert wrong == []
@@ -295,7 +292,7 @@ def test_no_picture_leaves_the_device_is_said(own):
 
 def test_a_photo_gives_five_words_and_their_maps(own, folder, lite0):
     """One that is stored too: the same words in the same order, as far as JPEG and the browser's resizing let them."""
-    own.get_by_role("tab", name="Your photo, camera").click()
+    own.get_by_role("link", name="Your photo, camera").click()
     own.set_input_files("#file", folder / "coffee.jpg")
     own.wait_for_selector("#five button:nth-child(5)")
     assert "espresso" in own.locator("#five button").first.inner_text()
@@ -306,13 +303,13 @@ def test_a_photo_gives_five_words_and_their_maps(own, folder, lite0):
     assert own.locator("#map").is_visible() and own.evaluate("state.a") == own.evaluate(
         "ranked(state.picture.scores, 2)[1]"
     )
-    own.get_by_role("tab", name="Your photo, camera").click()
+    own.get_by_role("link", name="Your photo, camera").click()
     own.set_input_files("#file", {"name": "words.png", "mimeType": "image/png", "buffer": b"no picture"})
     own.wait_for_function("$('state').textContent.includes('no picture that this browser can read')")
 
 
-RUN = """async ([values, width, height]) => {
-    const found = await look(Float32Array.from(values), width, height);
+RUN = """async ([rgba, width, height]) => {
+    const found = await look(Uint8Array.from(rgba), width, height);
     return {scores: [...found.scores], own: [...allScores(found.features)]};
 }"""
 START = """async ([file, size]) => {
@@ -324,8 +321,9 @@ START = """async ([file, size]) => {
 def test_scores_of_the_network_in_the_browser(own, folder, lite0):
     """The stored one equals its head in the page; in float32 its logits are PyTorch's."""
     network = lite0[0]
-    seen = pictures.fit(export.photographs()["cat"][0], 64)[None] / 255
-    given = [seen.flatten().tolist(), seen.shape[3], seen.shape[2]]
+    seen = pictures.fit(export.photographs()["cat"][0], 64)
+    rgba = torch.cat([seen, seen[:1]]).permute(1, 2, 0)
+    given = [rgba.flatten().tolist(), seen.shape[2], seen.shape[1]]
     small = own.evaluate(RUN, given)
     assert small["own"] == pytest.approx(small["scores"], abs=1e-3)
     file = folder / "float32.onnx"
@@ -336,13 +334,13 @@ def test_scores_of_the_network_in_the_browser(own, folder, lite0):
     finally:
         file.unlink(missing_ok=True)
         own.evaluate("() => { network.session = network.small || network.session; }")
-    logits = network(seen)[0].tolist()
+    logits = network(seen[None])[0].tolist()
     assert large["scores"] == pytest.approx(logits, abs=1e-3)
     assert small["scores"] != pytest.approx(logits, abs=1e-3)
 
 
 def test_the_camera_gives_maps_while_it_moves(own):
-    own.get_by_role("tab", name="Your photo, camera").click()
+    own.get_by_role("link", name="Your photo, camera").click()
     own.get_by_role("button", name="Start the camera").click()
     own.wait_for_function("$('speed').textContent.includes('maps a second')", timeout=60_000)
     drawn = "() => [...$('liveheat').getContext('2d').getImageData(0, 0, 224, 224).data].reduce((sum, v) => sum + v, 0)"
@@ -360,12 +358,12 @@ def test_the_camera_gives_maps_while_it_moves(own):
 def test_the_second_visit_needs_no_network(own, served):
     own.evaluate("async () => { await navigator.serviceWorker.ready; }")
     opened(own, served)  # once more, with the worker at the door: it keeps what comes
-    own.get_by_role("tab", name="Your photo, camera").click()
+    own.get_by_role("link", name="Your photo, camera").click()
     own.wait_for_function("network.session", timeout=60_000)
     own.context.set_offline(True)
     try:
         opened(own, served)
-        own.get_by_role("tab", name="Your photo, camera").click()
+        own.get_by_role("link", name="Your photo, camera").click()
         own.wait_for_function("network.session", timeout=60_000)
     finally:
         own.context.set_offline(False)

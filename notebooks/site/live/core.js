@@ -6,71 +6,55 @@ const bytes = (text) => {
   for (let i = 0; i < raw.length; i++) out[i] = raw.charCodeAt(i);
   return out;
 };
-const floats = (text) => new Float32Array(bytes(text).buffer);
+const numbers = (text, Kind) => new Kind(bytes(text).buffer);
+const highest = (map) => map.reduce((best, v) => Math.max(best, v), -Infinity);
+const lowest = (map) => map.reduce((best, v) => Math.min(best, v), Infinity);
+const sum = (values) => values.reduce((total, v) => total + v, 0);
+const average = (values) => sum(values) / values.length;
 
-// ---- the last layer: class weights in eight bits, with one scale a class, and a constant -----------------------
-const head = { units: 1280, names: [], weights: null, scales: null, constants: null };
-
-function openHead() {
-  Object.assign(head, { names: LIVE.names, units: LIVE.units, weights: new Int8Array(bytes(LIVE.weights).buffer) });
-  Object.assign(head, { scales: floats(LIVE.scales), constants: floats(LIVE.constants) });
-}
+// ---- the last layer: class weights as whole numbers, with one scale a class, and a constant ----------------------
+const head = {
+  names: LIVE.names, units: LIVE.units, weights: numbers(LIVE.weights, Int16Array),
+  scales: numbers(LIVE.scales, Float32Array), constants: numbers(LIVE.constants, Float32Array),
+};
 
 // {weights (K,), constant} of a class, or of class a minus class b
 function direction(a, b = null) {
-  const { units, weights, scales, constants } = head, out = new Float32Array(units);
-  for (let k = 0; k < units; k++) {
-    out[k] = weights[a * units + k] * scales[a] - (b === null ? 0 : weights[b * units + k] * scales[b]);
-  }
-  return { weights: out, constant: constants[a] - (b === null ? 0 : constants[b]) };
+  const row = head.weights.subarray(a * head.units, (a + 1) * head.units);
+  const one = { weights: Float32Array.from(row, (whole) => whole * head.scales[a]), constant: head.constants[a] };
+  if (b === null) return one;
+  const { weights, constant } = direction(b);
+  return { weights: one.weights.map((w, k) => w - weights[k]), constant: one.constant - constant };
 }
 
-// ---- features: more than 80 % are zero, so only the others are kept, as (unit, cell, value) ---------------------
-function sparse(value, rows, columns) {
-  const cells = rows * columns, unit = [], cell = [], kept = [];
-  for (let i = 0; i < value.length; i++) {
-    if (value[i] !== 0) { unit.push(Math.floor(i / cells)); cell.push(i % cells); kept.push(value[i]); }
-  }
-  return withMeans({ rows, columns, unit, cell, value: kept });
+// ---- features: value (K * rows * columns), and the mean of each unit ---------------------------------------------
+function pooled(value, rows, columns) {
+  const cells = rows * columns, unit = (k) => value.subarray(k * cells, (k + 1) * cells);
+  return { rows, columns, value, means: Float32Array.from({ length: head.units }, (_, k) => average(unit(k))) };
 }
 
 // stored: a bit for each value that is not zero, in the order unit, row, column; then these as 16-bit numbers
 function unpack(text, { rows, columns, scale }) {
-  const packed = bytes(text), cells = rows * columns, count = head.units * cells, first = Math.ceil(count / 8);
-  const unit = [], cell = [], value = [];
-  let at = first;
-  for (let i = 0; i < count; i++) {
-    if (packed[i >> 3] & (128 >> (i & 7))) {
-      unit.push(Math.floor(i / cells));
-      cell.push(i % cells);
-      value.push((packed[at] + 256 * packed[at + 1]) * scale);
-      at += 2;
-    }
-  }
-  return withMeans({ rows, columns, unit, cell, value });
-}
-
-function withMeans(features) {
-  const means = new Float32Array(head.units), cells = features.rows * features.columns;
-  features.unit.forEach((k, i) => { means[k] += features.value[i] / cells; });
-  return { ...features, means };
+  const packed = bytes(text), value = new Float32Array(head.units * rows * columns);
+  const levels = new Uint16Array(packed.buffer.slice(Math.ceil(value.length / 8)));
+  let at = 0;
+  for (let i = 0; i < value.length; i++) if (packed[i >> 3] & (128 >> (i & 7))) value[i] = levels[at++] * scale;
+  return pooled(value, rows, columns);
 }
 
 // ---- score, map, box ---------------------------------------------------------------------------------------------
 function allScores({ means }, off = new Set()) {
-  const { units, weights, scales, constants } = head, out = new Float32Array(constants.length);
+  const { units, weights, scales, constants } = head;
   const used = [...means.keys()].filter((k) => means[k] !== 0 && !off.has(k));
-  for (let c = 0; c < out.length; c++) {
-    let sum = 0;
-    for (const k of used) sum += weights[c * units + k] * means[k];
-    out[c] = sum * scales[c] + constants[c];
-  }
-  return out;
+  const weighed = (c) => used.reduce((total, k) => total + weights[c * units + k] * means[k], 0);
+  return constants.map((constant, c) => weighed(c) * scales[c] + constant);
 }
 
-function classMap({ rows, columns, unit, cell, value }, { weights }, off = new Set()) {
+function classMap({ value, rows, columns }, { weights }, off = new Set()) {
   const out = new Float32Array(rows * columns);
-  for (let i = 0; i < unit.length; i++) if (!off.has(unit[i])) out[cell[i]] += weights[unit[i]] * value[i];
+  weights.forEach((w, k) => {
+    if (!off.has(k)) for (let i = 0; i < out.length; i++) out[i] += w * value[k * out.length + i];
+  });
   return out;
 }
 
@@ -93,82 +77,64 @@ function enlarge(map, rows, columns, height, width) {
   return out;
 }
 
-const highest = (map) => map.reduce((best, v) => Math.max(best, v), -Infinity);
-
 // The largest piece above `threshold` times the maximum (corners touch; of equal pieces the first in reading order)
 // -> {box: [x1, y1, x2, y2], x2 and y2 exclusive, part: of the picture}, or null where nothing is positive.
 function largestBox(large, height, width, threshold) {
-  const most = highest(large), seen = new Uint8Array(large.length), stack = new Int32Array(large.length);
-  if (!(most > 0)) return null;
+  const most = highest(large), seen = new Uint8Array(large.length);
   const above = (i) => large[i] > threshold * most && !seen[i];
-  let best = null;
-  for (let start = 0; start < large.length; start++) {
+  let best = [];
+  for (let start = 0; most > 0 && start < large.length; start++) {
     if (!above(start)) continue;
-    let size = 0, count = 0, [x1, y1, x2, y2] = [width, height, 0, 0];
-    stack[count++] = start;
+    const piece = [start];
     seen[start] = 1;
-    while (count) {
-      const i = stack[--count], x = i % width, y = (i - x) / width;
-      size += 1;
-      x1 = Math.min(x1, x); x2 = Math.max(x2, x + 1); y1 = Math.min(y1, y); y2 = Math.max(y2, y + 1);
+    for (const i of piece) {  // it grows while it is walked through
+      const x = i % width, y = (i - x) / width;
       for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++) {
         for (let u = Math.max(0, x - 1); u <= Math.min(width - 1, x + 1); u++) {
-          if (above(v * width + u)) { seen[v * width + u] = 1; stack[count++] = v * width + u; }
+          if (above(v * width + u)) { seen[v * width + u] = 1; piece.push(v * width + u); }
         }
       }
     }
-    if (!best || size > best.size) best = { size, box: [x1, y1, x2, y2] };
+    if (piece.length > best.length) best = piece;
   }
-  return best && { box: best.box, part: best.size / large.length };
+  if (!best.length) return null;
+  const xs = best.map((i) => i % width), ys = best.map((i) => Math.floor(i / width));
+  return { box: [lowest(xs), lowest(ys), highest(xs) + 1, highest(ys) + 1], part: best.length / large.length };
 }
 
 // the indices of the `count` largest values, the largest first
-function ranked(values, count) {
-  const best = [];
-  for (let i = 0; i < values.length; i++) {
-    if (best.length === count && !(values[i] > values[best[count - 1]])) continue;
-    let at = best.length;
-    while (at > 0 && values[i] > values[best[at - 1]]) at -= 1;
-    best.splice(at, 0, i);
-    best.length = Math.min(best.length, count);
-  }
-  return best;
-}
+const ranked = (values, count) => [...values.keys()].sort((i, j) => values[j] - values[i]).slice(0, count);
 
 function probability(scores, c) {
   const most = highest(scores);
-  return Math.exp(scores[c] - most) / scores.reduce((sum, s) => sum + Math.exp(s - most), 0);
+  return Math.exp(scores[c] - most) / sum(scores.map((s) => Math.exp(s - most)));
 }
 
-// the units that make a score (or one cell of the map), the largest first: [unit, what it adds]
-function largestUnits(features, { weights }, count, cell = null) {
-  const cells = features.rows * features.columns, adds = new Map();
-  features.unit.forEach((k, i) => {
-    if (cell === null || features.cell[i] === cell) {
-      adds.set(k, (adds.get(k) || 0) + weights[k] * features.value[i] / (cell === null ? cells : 1));
-    }
-  });
-  return [...adds].sort((a, b) => b[1] - a[1]).slice(0, count);
+// what each unit adds to a score, or to one cell of the map
+function shares({ value, means, rows, columns }, { weights }, cell = null) {
+  return weights.map((w, k) => w * (cell === null ? means[k] : value[k * rows * columns + cell]));
 }
 
 // ---- heat as colour, for a canvas that lies over the photo --------------------------------------------------------
+const colours = { heat: bytes(LIVE.heat), signed: bytes(LIVE.signed) };
+
 // 256 levels as one number each, red lowest (every browser's machine is little-endian): clearer where the map is higher
 function palette(signed, opacity) {
-  const colours = signed ? LIVE.signedColours : LIVE.heatColours;
+  const chosen = signed ? colours.signed : colours.heat;
   return Uint32Array.from({ length: 256 }, (_, level) => {
     const part = signed ? Math.min(1, 3 * Math.abs(level / 255 - 0.5)) : 0.1 + 0.9 * level / 255;
-    const [red, green, blue] = colours.subarray(3 * level, 3 * level + 3);
+    const [red, green, blue] = chosen.subarray(3 * level, 3 * level + 3);
     return ((Math.round(255 * opacity * part) << 24) | (blue << 16) | (green << 8) | red) >>> 0;
   });
 }
 
 function paint(canvas, large, height, width, limit, signed, opacity) {
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-  const colours = palette(signed, opacity), picture = new ImageData(width, height);
+  const levels = palette(signed, opacity), picture = new ImageData(width, height);
   const out = new Uint32Array(picture.data.buffer), scale = limit > 0 ? 255 / limit : 0;
   const [factor, zero] = signed ? [scale / 2, 127.5] : [scale, 0];
   for (let i = 0; i < large.length; i++) {
-    out[i] = colours[Math.round(Math.min(255, Math.max(0, large[i] * factor + zero)))];
+    out[i] = levels[Math.round(Math.min(255, Math.max(0, large[i] * factor + zero)))];
   }
   canvas.getContext("2d").putImageData(picture, 0, 0);
 }

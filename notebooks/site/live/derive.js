@@ -7,12 +7,11 @@ const CHANNELS = {
   grass: [0, 0, 0, 0, 0, 0, 3, 3, 3],
 };
 const byHand = { weights: [-1, 2, 1] };
-const average = (values) => values.reduce((sum, v) => sum + v, 0) / values.length;
 
 function cellsOf(values, limit, signed) {
   return values.map((v) => {
     const part = Math.max(-1, Math.min(1, v / limit)), at = 3 * Math.round(255 * (signed ? (part + 1) / 2 : 1 - part / 2));
-    const rgb = signed ? LIVE.signedColours.slice(at, at + 3) : [at / 3, at / 3, at / 3];
+    const rgb = signed ? colours.signed.slice(at, at + 3) : [at / 3, at / 3, at / 3];
     const cell = element("span", {}, say(v, Number.isInteger(v) ? 0 : 1));
     const light = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
     Object.assign(cell.style, { background: `rgb(${rgb.join(" ")})`, color: light > 130 ? "black" : "white" });
@@ -22,14 +21,13 @@ function cellsOf(values, limit, signed) {
 
 function renderByHand() {
   const { weights } = byHand, channels = Object.values(CHANNELS), short = (v) => say(v, Number.isInteger(v) ? 0 : 1);
-  const map = channels[0].map((_, i) => weights.reduce((sum, w, k) => sum + w * channels[k][i], 0));
-  const means = channels.map(average), score = weights.reduce((sum, w, k) => sum + w * means[k], 0);
+  const map = channels[0].map((_, i) => sum(weights.map((w, k) => w * channels[k][i])));
+  const means = channels.map(average), score = sum(weights.map((w, k) => w * means[k]));
   Object.assign(byHand, { map, score });  // for the tests
   $("byhand").replaceChildren(...cellsOf(map, 27, true));
   const terms = weights.map((w, k) => `${short(w)} · ${short(means[k])}`).join(" + ").replaceAll("+ −", "− ");
   $("pooled").textContent = `the sum of weight × mean is ${terms} = ${short(score)}`;
-  const total = map.reduce((sum, v) => sum + v, 0);
-  $("mapped").textContent = `the mean of the map is ${short(total)} ÷ 9 = ${short(average(map))}`;
+  $("mapped").textContent = `the mean of the map is ${short(sum(map))} ÷ 9 = ${short(average(map))}`;
   $("equal").textContent = `Both give ${short(score)}: two finite sums may change places.`;
   document.querySelectorAll("#channels input").forEach((input, k) => {
     input.value = weights[k];
@@ -40,10 +38,8 @@ function renderByHand() {
 Object.entries(CHANNELS).forEach(([name, values], k) => {
   const grid = element("div", { className: "grid" }, ...cellsOf(values, 9, false));
   const input = element("input", { type: "range", min: -3, max: 3, step: 0.5, id: `weight-${name}` });
-  const label = element("label", {}, `weight of ${name} `);
-  label.htmlFor = input.id;
+  const label = element("label", { htmlFor: input.id }, `weight of ${name} `, element("output"));
   input.addEventListener("input", () => { byHand.weights[k] = Number(input.value); renderByHand(); });
-  label.append(element("output"));
   $("sum-of-channels").before(element("div", {}, element("h2", {}, `${name}, mean ${average(values)}`), grid, label, input));
 });
 for (const button of document.querySelectorAll("[data-weights]")) {

@@ -1,7 +1,7 @@
 """The live page: copies its files, and writes what it looks at and computes with.
 
 Photographs that packages carry and a few drawings, with the features that EfficientNet-Lite0 has of them, its class
-weights in eight bits. Data stands in scripts, because a page opened from a folder may read no other file. The whole
+weights in sixteen bits. Data stands in scripts, because a page opened from a folder may read no other file. The whole
 network, for photos and the camera: see `network.py`.
 """
 
@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 import drawn_world
 from cam_helpers import drawing, networks, pictures
 
-from .network import eight_bits, runtime
+from .network import HEAD_BITS, runtime, whole_numbers
 
 HERE = Path(__file__).resolve().parent
 LINK = """<p><a href="live/index.html"><b>The live page</b></a>: any of 1000 words on pictures, on a photo of yours, and
@@ -68,7 +68,7 @@ def export(out: Path) -> None:
         if path.suffix in (".html", ".css", ".js"):
             shutil.copyfile(path, out / path.name)
     shown = [show(network, name, *photo, out) for name, photo in photographs().items()]
-    whole, scales = eight_bits(network.head.weight.detach())
+    whole, scales = whole_numbers(network.head.weight.detach(), HEAD_BITS)
     page = {
         "pictures": shown,
         "names": weights.meta["categories"],

@@ -1,4 +1,4 @@
-"""The whole network for a browser: in ONNX, in eight bits, beside ONNX Runtime Web.
+"""The whole network for a browser: in ONNX, its trunk in eight bits, beside ONNX Runtime Web.
 
 The runtime is an npm package, of which a few files are copied. Where npm or a package is missing, the page does
 without.
@@ -25,48 +25,52 @@ RUNTIME = "onnxruntime-web@1.30.0"
 # ort.NAME.min.js and its WebAssembly: for every browser, and for those with WebGPU and JSPI, the graphics card
 BUILDS = {"wasm": "ort-wasm-simd-threaded", "jspi": "ort-wasm-simd-threaded.jspi"}
 RUNTIME_FILES = [f for name, core in BUILDS.items() for f in (f"ort.{name}.min.js", f"{core}.mjs", f"{core}.wasm")]
+# of the class weights. Eight bits move the edges of many boxes by a pixel or two (tests/benchmarks/table_live.py counts)
+HEAD_BITS = 16
 MARGIN = 1024  # numbers: a smaller tensor of the network is kept in float32
 
 
-def eight_bits(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(C,...) -> int8 of the same shape, and a scale for each of the C: the weight, to 1/254 of the largest."""
-    scales = (weight.flatten(1).abs().amax(1) / 127).clamp_min(1e-12)
-    return (weight / scales.reshape(-1, *[1] * (weight.ndim - 1))).round().to(torch.int8), scales
+def whole_numbers(weight: torch.Tensor, bits: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """(C,...) -> int8 or int16 of the same shape, and a scale (C,1,...) for each of the C: weight = whole * scale.
+
+    Off by at most half a scale: the largest weight of its row, divided by 254 (8 bits) or by 65,534 (16 bits).
+    """
+    scales = weight.abs().amax(tuple(range(1, weight.ndim)), keepdim=True) / (2 ** (bits - 1) - 1)
+    return (weight / scales.clamp_min(1e-12)).round().to({8: torch.int8, 16: torch.int16}[bits]), scales
 
 
 class TwoOutputs(nn.Module):
-    """A chain of trunk, pool and head -> its features (N,K,h,w) and its scores (N,C)."""
+    """A chain of trunk, pool and head, as a canvas gives its pixels: uint8 (N,H,W,4) -> (N,K,h,w) and (N,C)."""
 
     def __init__(self, network: nn.Module):
         super().__init__()
         self.trunk, self.head = network.trunk, network.head
 
     def forward(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        features = self.trunk(picture)
+        features = self.trunk(picture[..., :3].permute(0, 3, 1, 2))
         return features, self.head(features.mean((2, 3)))
 
 
 def onnx_network(network: nn.Module):
-    """The network as ONNX: "picture" (1,3,H,W), 0 to 1, H and W whole numbers of cells -> "features", "scores".
+    """The network as ONNX: "picture" (1,H,W,4), uint8 RGBA, H and W whole numbers of cells -> "features", "scores".
 
     Exported at one size: how an even side is padded does not depend on it, so that the sizes may be left open.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         names = {"input_names": ["picture"], "output_names": ["features", "scores"]}
-        program = torch.onnx.export(
-            TwoOutputs(network).eval(), (torch.zeros(1, 3, 224, 224),), dynamo=True, verbose=False, **names
-        )
+        seen = torch.zeros(1, 224, 224, 4, dtype=torch.uint8)
+        program = torch.onnx.export(TwoOutputs(network).eval(), (seen,), dynamo=True, verbose=False, **names)
     model = program.model_proto
-    for value in (model.graph.input[0], model.graph.output[0]):
-        for i, side in ((2, "rows"), (3, "columns")):
+    for value, first in ((model.graph.input[0], 1), (model.graph.output[0], 2)):
+        for i, side in ((first, "rows"), (first + 1, "columns")):
             value.type.tensor_type.shape.dim[i].dim_param = f"{value.name} {side}"
     del model.graph.value_info[:]
     return model
 
 
 def small(model):
-    """The same with its large tensors in eight bits, as in `eight_bits`: float32 again when it is opened."""
+    """The same with its large tensors in `whole_numbers`, the last layer's as in the page: float32 when opened."""
     from onnx import TensorProto, helper, numpy_helper
 
     graph, kept, made = model.graph, [], []
@@ -75,10 +79,9 @@ def small(model):
         if value.dtype != np.float32 or value.ndim < 2 or value.size < MARGIN:
             kept.append(tensor)
             continue
-        whole, scales = eight_bits(torch.from_numpy(value.copy()))
-        scales = scales.reshape(-1, *[1] * (value.ndim - 1)).numpy()
+        whole, scales = whole_numbers(torch.from_numpy(value.copy()), HEAD_BITS if tensor.name == "head.weight" else 8)
         kept.append(numpy_helper.from_array(whole.numpy(), f"{tensor.name} whole"))
-        kept.append(numpy_helper.from_array(scales, f"{tensor.name} scales"))
+        kept.append(numpy_helper.from_array(scales.numpy(), f"{tensor.name} scales"))
         made.append(helper.make_node("Cast", [f"{tensor.name} whole"], [f"{tensor.name} float"], to=TensorProto.FLOAT))
         made.append(helper.make_node("Mul", [f"{tensor.name} float", f"{tensor.name} scales"], [tensor.name]))
     nodes = [*made, *graph.node]
