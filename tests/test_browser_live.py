@@ -46,8 +46,8 @@ def opened(page, address):
     page.wait_for_function("typeof state !== 'undefined' && state.map && $('photo').complete")
 
 
-def said(page) -> str:
-    return page.locator("#said").inner_text()
+def said(page, where="#said") -> str:
+    return page.locator(where).inner_text()
 
 
 # -- the numbers are Python's --------------------------------------------------------------------------------------
@@ -246,6 +246,23 @@ def test_without_what_makes_the_network_the_page_is_built_all_the_same(monkeypat
         monkeypatch.setitem(sys.modules, missing, None)
     assert runtime(None, tmp_path) is None
     assert missing in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+
+
+def test_the_front_page_has_a_map_of_its_own(browser, folder):
+    page, wrong = watched(browser, viewport={"width": 1024, "height": 768})
+    page.goto((folder.parent / "index.html").as_uri())
+    page.wait_for_selector("#front.works")
+    wide, words = page.locator("#front-box").bounding_box(), page.locator("#front-word option").all_inner_texts()
+    assert len(words) == 10 and words[0].startswith("Egyptian cat ") and "Egyptian cat" in said(page, "#front-said")
+    page.locator("#front-threshold").fill("60")
+    assert page.locator("#front-box").bounding_box()["width"] < wide["width"]
+    page.locator("#front-word").select_option(index=1)
+    assert words[1].rsplit(" ", 1)[0] in said(page, "#front-said") and wrong == []
+    page.close()
+    still = browser.new_context(java_script_enabled=False).new_page()
+    still.goto((folder.parent / "index.html").as_uri())
+    assert still.locator("#front img").is_visible() and not still.locator("#front .controls").is_visible()
+    still.context.close()
 
 
 # -- the whole network ---------------------------------------------------------------------------------------------

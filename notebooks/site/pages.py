@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 from deck import slides
 from gallery import gallery
-from live.export import LINK, export
+from live.export import FRONT, export
 from reading import LESSONS, ROOT, START, alt, cited, figures, kind, read, tags, within
 from sphinx.cmd.build import build_main
 
@@ -142,7 +142,7 @@ def start_page(readme: str, site: Path, about: list[Path]) -> str:
     cards = "\n".join(card(row, site) for row in rows if row)
     table = re.compile(r"^\| \| lesson \|.*?\n\n", flags=re.M | re.S)
     readme = table.sub(lambda _: f'<div class="cards">\n{cards}\n</div>\n\n', readme, count=1)
-    readme = readme.replace("\n## ", f"\n{LINK}\n\n## ", 1)
+    readme = readme.replace("\n## ", f"\n{FRONT.read_text(encoding='utf-8')}\n## ", 1)
     lessons = [f"{row['number']} · {row['name']} <{row['file'].removesuffix('.ipynb')}>" for row in rows if row]
     around = [str(DATA_PAGE.relative_to(ROOT).with_suffix("")), *(p.with_suffix("").as_posix() for p in about)]
     return readme + menu("Lessons", lessons) + menu("Around them", around)

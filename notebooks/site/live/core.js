@@ -133,8 +133,12 @@ function paint(canvas, large, height, width, limit, signed, opacity) {
   const levels = palette(signed, opacity), picture = new ImageData(width, height);
   const out = new Uint32Array(picture.data.buffer), scale = limit > 0 ? 255 / limit : 0;
   const [factor, zero] = signed ? [scale / 2, 127.5] : [scale, 0];
-  for (let i = 0; i < large.length; i++) {
-    out[i] = levels[Math.round(Math.min(255, Math.max(0, large[i] * factor + zero)))];
-  }
+  large.forEach((v, i) => { out[i] = levels[Math.round(Math.min(255, Math.max(0, v * factor + zero)))]; });
   canvas.getContext("2d").putImageData(picture, 0, 0);
+}
+
+// a mark over a picture of width × height, whatever the size it is shown at
+function lay(mark, [x1, y1, x2, y2], width, height) {
+  const sides = [y1 / height, 1 - x2 / width, 1 - y2 / height, x1 / width];
+  mark.style.inset = sides.map((part) => `${100 * part}%`).join(" ");
 }

@@ -121,11 +121,6 @@ function render() {
   LIVE.firstMap ??= performance.now();
 }
 
-function lay(mark, [x1, y1, x2, y2], width, height) {
-  const part = (value, whole) => `${100 * value / whole}%`;
-  Object.assign(mark.style, { left: part(x1, width), top: part(y1, height), width: part(x2 - x1, width), height: part(y2 - y1, height) });
-}
-
 function sentence(boxed) {
   const { a, b, score, scores, peak, map, found, threshold, off, picture } = state, name = head.names[a];
   const first = ranked(scores, 1)[0], highestAt = `highest in ${place(peak)}, with ${say(map[peak])}`;

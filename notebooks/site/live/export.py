@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.cbook
@@ -27,8 +28,7 @@ from cam_helpers import drawing, networks, pictures
 from .network import HEAD_BITS, runtime, whole_numbers
 
 HERE = Path(__file__).resolve().parent
-LINK = """<p><a href="live/index.html"><b>The live page</b></a>: any of 1000 words on pictures, on a photo of yours, and
-on what the camera sees; in the browser, without Python.</p>"""
+FRONT = HERE / "front.md"
 
 
 def photographs() -> dict:
@@ -67,21 +67,28 @@ def export(out: Path) -> None:
     for path in HERE.glob("*.*"):
         if path.suffix in (".html", ".css", ".js"):
             shutil.copyfile(path, out / path.name)
-    shown = [show(network, name, *photo, out) for name, photo in photographs().items()]
-    whole, scales = whole_numbers(network.head.weight.detach(), HEAD_BITS)
+    photos, names = photographs(), weights.meta["categories"]
+    shown = [show(network, name, *photo, out) for name, photo in photos.items()]
     page = {
         "pictures": shown,
-        "names": weights.meta["categories"],
-        "units": whole.shape[1],
-        "scales": text(scales.numpy()),
-        "constants": text(network.head.bias.detach().numpy()),
         "heat": text(np.frombuffer(drawing.palette(drawing.HEAT), np.uint8)),
         "signed": text(np.frombuffer(drawing.palette(drawing.SIGNED), np.uint8)),
         "features": {},
-        "runtime": runtime(network, out),
     }
-    script(out / "page.js", f"const LIVE = {json.dumps(page)};")
-    script(out / "weights.js", f'LIVE.weights = "{text(whole.numpy())}";')
+    script(out / "page.js", {**page, **head(network, names, range(len(names))), "runtime": runtime(network, out)})
+    first = network(pictures.fit(photos[shown[0]["name"]][0])[None])[0].topk(10).indices.tolist()
+    script(out / "front_data.js", {**page, **head(network, names, first), "pictures": shown[:1]})
+
+
+def head(network: nn.Module, names: list[str], classes: Sequence[int]) -> dict:
+    """The last layer for some classes, as `core.js` reads it."""
+    whole, scales = whole_numbers(network.head.weight.detach()[classes], HEAD_BITS)
+    numbers = {"weights": whole, "scales": scales, "constants": network.head.bias.detach()[classes]}
+    return {
+        "names": [names[c] for c in classes],
+        "units": whole.shape[1],
+        **{name: text(value.numpy()) for name, value in numbers.items()},
+    }
 
 
 def show(network: nn.Module, name: str, photo: torch.Tensor, words: str, out: Path) -> dict:
@@ -94,7 +101,8 @@ def show(network: nn.Module, name: str, photo: torch.Tensor, words: str, out: Pa
     scale = float(features.max()) / 65535
     levels = np.rint(features / scale).astype("<u2")
     stored = np.packbits(levels > 0).tobytes() + levels[levels > 0].tobytes()
-    script(out / f"{file}.js", f'LIVE.features["{file}"] = "{text(np.frombuffer(stored, np.uint8))}";')
+    features_of = f'LIVE.features["{file}"] = "{text(np.frombuffer(stored, np.uint8))}";'
+    (out / f"{file}.js").write_text(features_of + "\n", encoding="utf-8")
     sizes = zip(("height", "width", "rows", "columns"), (*seen.shape[1:], *features.shape[1:]), strict=True)
     return {"name": name, "file": file, "words": words, "scale": scale, **dict(sizes)}
 
@@ -103,5 +111,5 @@ def text(numbers: np.ndarray) -> str:
     return base64.b64encode(numbers.tobytes()).decode()
 
 
-def script(path: Path, content: str) -> None:
-    path.write_text(content + "\n", encoding="utf-8")
+def script(path: Path, page: dict) -> None:
+    path.write_text(f"const LIVE = {json.dumps(page)};\n", encoding="utf-8")

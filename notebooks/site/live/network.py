@@ -25,7 +25,7 @@ RUNTIME = "onnxruntime-web@1.30.0"
 # ort.NAME.min.js and its WebAssembly: for every browser, and for those with WebGPU and JSPI, the graphics card
 BUILDS = {"wasm": "ort-wasm-simd-threaded", "jspi": "ort-wasm-simd-threaded.jspi"}
 RUNTIME_FILES = [f for name, core in BUILDS.items() for f in (f"ort.{name}.min.js", f"{core}.mjs", f"{core}.wasm")]
-# of the class weights. Eight bits move the edges of many boxes by a pixel or two (tests/benchmarks/table_live.py counts)
+# of the class weights: with eight, many boxes end a pixel or two elsewhere (tests/benchmarks/table_live.py counts them)
 HEAD_BITS = 16
 MARGIN = 1024  # numbers: a smaller tensor of the network is kept in float32
 
@@ -33,10 +33,10 @@ MARGIN = 1024  # numbers: a smaller tensor of the network is kept in float32
 def whole_numbers(weight: torch.Tensor, bits: int) -> tuple[torch.Tensor, torch.Tensor]:
     """(C,...) -> int8 or int16 of the same shape, and a scale (C,1,...) for each of the C: weight = whole * scale.
 
-    Off by at most half a scale: the largest weight of its row, divided by 254 (8 bits) or by 65,534 (16 bits).
+    Off by at most half a scale, which is the largest weight of the row divided by 127 (8 bits) or 32,767 (16 bits).
     """
     scales = weight.abs().amax(tuple(range(1, weight.ndim)), keepdim=True) / (2 ** (bits - 1) - 1)
-    return (weight / scales.clamp_min(1e-12)).round().to({8: torch.int8, 16: torch.int16}[bits]), scales
+    return (weight / scales.clamp_min(1e-12)).round().to(torch.int8 if bits == 8 else torch.int16), scales
 
 
 class TwoOutputs(nn.Module):
