@@ -56,7 +56,7 @@ FOLLOW = """async () => {
     const slider = $("threshold");
     await measure("threshold", i => { slider.value = i; slider.dispatchEvent(new Event("input")); });
     ask("units");
-    await measure("unit off", i => $("units").children[i % 10].click());
+    await measure("unit off", i => $("units").querySelectorAll("button")[i % 10].click());
     return done;
 }"""
 LOOK = """async text => {

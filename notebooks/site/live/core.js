@@ -58,21 +58,19 @@ function classMap({ value, rows, columns }, { weights }, off = new Set()) {
   return out;
 }
 
-// bilinear between the centres of the cells, as torch's interpolate(align_corners=False)
+// bilinear between the centres of the cells, as torch's interpolate(align_corners=False): first across, then down
 function enlarge(map, rows, columns, height, width) {
-  const out = new Float32Array(height * width);
   const places = (n, size) => Array.from({ length: size }, (_, i) => {
     const at = Math.max(0, (i + 0.5) * n / size - 0.5), low = Math.floor(at);
     return [low, Math.min(low + 1, n - 1), at - low];
   });
-  const across = places(columns, width);
-  places(rows, height).forEach(([up, down, v], y) => {
-    for (let x = 0; x < width; x++) {
-      const [left, right, u] = across[x];
-      const top = map[up * columns + left] * (1 - u) + map[up * columns + right] * u;
-      const bottom = map[down * columns + left] * (1 - u) + map[down * columns + right] * u;
-      out[y * width + x] = top * (1 - v) + bottom * v;
-    }
+  const across = places(columns, width), out = new Float32Array(height * width), wide = [];
+  for (let row = 0; row < rows; row++) {
+    const cells = map.subarray(row * columns, (row + 1) * columns);
+    wide.push(across.map(([left, right, part]) => cells[left] * (1 - part) + cells[right] * part));
+  }
+  places(rows, height).forEach(([up, down, part], y) => {
+    for (let x = 0; x < width; x++) out[y * width + x] = wide[up][x] * (1 - part) + wide[down][x] * part;
   });
   return out;
 }

@@ -3,7 +3,8 @@
 
 const $ = (id) => document.getElementById(id);
 // scores: of the picture, with the units that are on
-const state = { picture: null, a: 0, b: null, scores: null, question: "word", threshold: 0.2, signed: false, off: new Set(), cell: null };
+const state = { picture: null, a: 0, b: null, cell: null, off: new Set(), scores: null };
+Object.assign(state, { question: "word", threshold: 0.2, signed: false });
 const say = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
 const plus = (value, digits = 2) => (value < 0 ? "" : "+") + say(value, digits);
 const percent = (part) => `${Math.round(100 * part)} %`;
@@ -101,8 +102,8 @@ function render() {
   state.scores = off.size ? allScores(features, off) : picture.scores;
 
   const boxed = $("boxed").checked || state.question === "box";
-  const found = largestBox(large, height, width, state.threshold);
-  $("box").hidden = !boxed || !found;
+  const found = boxed ? largestBox(large, height, width, state.threshold) : null;
+  $("box").hidden = !found;
   if (found) lay($("box"), found.box, width, height);
   const peak = map.indexOf(highest(map)), cell = state.cell ?? peak, x = cell % columns, y = (cell - x) / columns;
   lay($("cell"), [x, y, x + 1, y + 1], columns, rows);
@@ -190,8 +191,8 @@ function largestUnits() {
 }
 
 function showUnits() {
-  const { off } = state, press = (k) => { if (!off.delete(k)) off.add(k); render(); };
-  list($("units"), ...largestUnits(), (k) => !off.has(k), press, (k) => `unit ${k}`);
+  const press = (k) => { if (!state.off.delete(k)) state.off.add(k); render(); };
+  list($("units"), ...largestUnits(), (k) => !state.off.has(k), press, (k) => `unit ${k}`);
 }
 
 // mean + constant = score, in figures that add up as they are shown

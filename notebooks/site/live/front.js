@@ -2,7 +2,8 @@
 "use strict";
 
 {
-  const [word, threshold, heat, box, said] = ["word", "threshold", "heat", "box", "said"].map((id) => document.getElementById(`front-${id}`));
+  const parts = ["word", "threshold", "heat", "box", "said"].map((name) => document.getElementById(`front-${name}`));
+  const [word, threshold, heat, box, said] = parts;
   const [picture] = LIVE.pictures, { height, width, rows, columns } = picture;
   const features = unpack(LIVE.features[picture.file], picture), scores = allScores(features);
   const show = () => {

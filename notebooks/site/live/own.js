@@ -1,7 +1,7 @@
 // Your photo and the camera: the whole network, by ONNX Runtime Web, in the page. Nothing is sent anywhere.
 "use strict";
 
-const CELL = 32, SHORT = 224;  // pixels
+const CELL = 32, SHORT = 224, DRAWN = 112;  // pixels: a cell, the shorter side, the camera's map
 const network = { session: null, loading: null, engine: null };
 const camera = { stream: null, chosen: null, scores: null, times: [] };
 const tell = (words) => { $("state").textContent = words; };
@@ -155,7 +155,7 @@ async function follow() {
     coming = next();  // computed while this one is drawn
     camera.scores = found.scores;
     const first = ranked(found.scores, 3), c = camera.chosen ?? first[0];
-    overlay($("liveheat"), found, c);
+    overlay($("liveheat"), { ...found, width: DRAWN, height: DRAWN }, c);
     const press = (word) => chooseLive(word === camera.chosen ? null : word);
     list($("livewords"), first.includes(c) ? first : [...first, c], found.scores, (word) => word === c, press);
     camera.times = [...camera.times.slice(-19), performance.now()];
