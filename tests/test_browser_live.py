@@ -37,7 +37,14 @@ def live(browser, folder):
 
 @pytest.fixture
 def page(live):
-    live.evaluate("async () => { location.hash = 'explore'; ask('word'); await choosePicture(LIVE.pictures[0]); }")
+    live.evaluate(
+        """async () => {
+            location.hash = 'explore';
+            ask('word');
+            await choosePicture(LIVE.pictures[0]);
+            await new Promise(requestAnimationFrame);
+        }"""
+    )
     return live
 
 
@@ -318,6 +325,7 @@ def test_a_photo_gives_five_words_and_their_maps(own, folder, lite0):
     stored = own.evaluate("ranked(allScores(LIVE.pictures[1].features || state.picture.features), 1)[0]")
     assert stored == own.evaluate("state.a")
     own.locator("#five button").nth(1).click()
+    own.wait_for_function("location.hash === '#explore' && document.activeElement.hash === '#explore'")
     assert own.locator("#map").is_visible() and own.evaluate("state.a") == own.evaluate(
         "ranked(state.picture.scores, 2)[1]"
     )

@@ -254,12 +254,13 @@ function leave() {
 }
 
 // The parts of the page, named by the end of its address: links lead there, and the browser's way back leads back.
-function turn() {
+function turn(event) {
   const links = [...document.querySelectorAll("nav a")], shown = links.find((link) => link.hash === location.hash) || links[0];
   for (const link of links) {
     link.ariaCurrent = link === shown ? "page" : null;
     $(link.hash.slice(1)).hidden = link !== shown;
   }
+  if (event.type === "hashchange") shown.focus({ preventScroll: true });  // what had the focus may be hidden now
   turned(shown.hash.slice(1));
 }
 
