@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.transforms.v2.functional import gaussian_blur
+from torchvision.transforms.v2.functional import center_crop, gaussian_blur, resize
 
 from cam_helpers import CamModel, saliency, scores
 from cam_helpers.maps import class_activation_maps
@@ -29,6 +29,17 @@ def higher_on(maps: Tensor, inside: Tensor) -> Tensor:
     """Is the map's mean inside above its mean on the rest? maps, inside (0 to 1): (N,h,w) -> (N,) 0 or 1."""
     means = [(maps * part).sum((1, 2)) / part.sum((1, 2)).clamp_min(1e-6) for part in (inside, 1 - inside)]
     return (means[0] > means[1]).double()
+
+
+def correlation(a: Tensor, b: Tensor, ranks: bool = False) -> Tensor:
+    """Pearson's, over the places of each picture, or of their ranks: (N,h,w), (N,h,w) -> (N,)."""
+    a, b = (x.flatten(1).argsort(1).argsort(1).float() if ranks else x.flatten(1) for x in (a, b))
+    return torch.stack([torch.stack(pair).corrcoef()[0, 1] for pair in zip(a, b, strict=True)])
+
+
+def square(image: Tensor, side: int = 224) -> Tensor:
+    """The middle of a picture, as large as its shorter side, at one size: (3,H,W) -> (3,side,side)."""
+    return resize(center_crop(image, min(image.shape[1:])), [side, side])
 
 
 def learn_people(photos, means: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
