@@ -68,7 +68,8 @@ def people(photos, means: Tensor, model: CamModel, judged: int = 300) -> dict[st
     held, covered = ~words.halves(photos.paths), inside.mean((1, 2))
     chosen = (held & (covered > 0.02) & (covered < 0.7)).nonzero()[:judged, 0]
     told, inside, few = means @ weight.T + bias, inside[chosen], numbers[chosen, 0] < 3
-    drawn = class_activation_maps(_features(model, [photos.images[i] for i in chosen.tolist()]), weight)
+    seen = _features(model, [photos.images[i] for i in chosen.tolist()])
+    drawn = torch.cat([class_activation_maps(features, weight) for features in seen])
     found = {"area of the people": inside.double().mean((1, 2))}
     for k, name in ((1, "how much"), (0, "how many")):
         off = (told[held, k] - numbers[held, k]).square()
@@ -103,10 +104,10 @@ def softened(images: Tensor, labels: Tensor, model: CamModel, weight: Tensor, bi
 
     images uint8 (N,3,S,S), labels (N,); weight (C,K), bias (C,): those of the model's head.
     """
-    means = _features(model, images).mean((2, 3))
+    means = torch.cat([features.mean((2, 3)) for features in _features(model, images)])
     beside = torch.stack([labels, labels.roll(-1)], 1)
     apart = beside[:, 0] != beside[:, 1]
-    pairs = _features(model, torch.cat([images, images.roll(-1, 0)], 3)[apart])
+    pairs = torch.cat(list(_features(model, torch.cat([images, images.roll(-1, 0)], 3)[apart])))
     found = {}
     for name, change in SOFTENED.items():
         found[f"{name}: word right"] = ((means @ change(weight).T + bias).argmax(1) == labels).double()
@@ -157,7 +158,8 @@ def _covered(boxes: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(words.painted(boxes)[None].float(), 10)[0]
 
 
-def _features(model: CamModel, images) -> Tensor:
+def _features(model: CamModel, images):
+    """The features of a few pictures at a time, on the CPU."""
     device = next(model.model.parameters()).device
-    parts = (torch.stack(list(images[i : i + 8])).to(device) for i in range(0, len(images), 8))
-    return torch.cat([model(part).features.float().cpu() for part in parts])
+    for start in range(0, len(images), 8):
+        yield model(torch.stack(list(images[start : start + 8])).to(device)).features.float().cpu()
