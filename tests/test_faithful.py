@@ -6,6 +6,7 @@ The lessons' own functions are tested too, taken from their cells.
 import ast
 import copy
 
+import numpy as np
 import pytest
 import torch
 from lessons import LESSONS, code_cells, read
@@ -41,18 +42,26 @@ def features_head_and_score(name, count=6):
         return f, head, labels, (head(f) - head(torch.zeros_like(f))).gather(1, labels[:, None])[:, 0]
 
 
-def test_grad_cam_by_hand_is_the_map_over_the_number_of_places_and_adds_up_to_the_score(lesson):
+def grad_cam(head, f, labels):
+    """As in lesson 13: the mean gradient of each channel is its weight; signed. -> (N,h,w)"""
+    leaf = f.clone().requires_grad_()
+    score = head(leaf).gather(1, labels[:, None]).sum()
+    alpha = torch.autograd.grad(score, leaf)[0].mean((2, 3), keepdim=True)
+    return (alpha * f).sum(1)
+
+
+def test_grad_cam_by_hand_is_the_map_over_the_number_of_places_and_adds_up_to_the_score():
     f, head, labels, added = features_head_and_score("objects-gap")
-    maps = lesson["grad_cam"](head, f, labels)
+    maps = grad_cam(head, f, labels)
     weight = head[-1].weight.detach()
     expected = class_activation_maps(f, weight)[torch.arange(len(f)), labels] / f[0, 0].numel()
     torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
     torch.testing.assert_close(maps.sum((1, 2)), added, rtol=1e-4, atol=1e-4)
 
 
-def test_on_a_dense_network_grad_cam_does_not_add_up(lesson):
+def test_on_a_dense_network_grad_cam_does_not_add_up():
     f, head, labels, added = features_head_and_score("objects-dense")
-    maps = lesson["grad_cam"](head, f, labels)
+    maps = grad_cam(head, f, labels)
     assert ((maps.sum((1, 2)) - added).abs().mean() / added.abs().mean()) > 0.1
 
 
@@ -172,16 +181,31 @@ def test_painted_squares_find_what_a_network_looks_at(lesson):
 # -- sanity checks (Adebayo et al., NeurIPS 2018) ----------------------------------------------------------------------
 
 
-def test_the_map_changes_when_the_head_becomes_random(lesson):
+def test_correlations_over_places_and_over_their_ranks():
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 5, 3, 4).unbind(0)
+    found = faithful.correlation(a, b)
+    expected = [np.corrcoef(x.flatten(), y.flatten())[0, 1] for x, y in zip(a, b, strict=True)]
+    torch.testing.assert_close(found.double(), torch.tensor(expected), atol=1e-5, rtol=0)
+    torch.testing.assert_close(faithful.correlation(a, -a.exp(), ranks=True), -torch.ones(5))
+
+
+def test_a_square_is_the_middle_of_a_picture():
+    picture = torch.zeros(3, 40, 60, dtype=torch.uint8)
+    picture[:, :, 10:50] = 200
+    assert torch.equal(faithful.square(picture, 20), torch.full((3, 20, 20), 200, dtype=torch.uint8))
+
+
+def test_the_map_changes_when_the_head_becomes_random():
     data = drawn_world.load("objects", "test", n=20, size=128)
     network = networks.load_checkpoint("objects-gap")[0]
     first = CamModel(network)(data.images).maps(data.labels)[:, 0]
     broken = copy.deepcopy(network)
     torch.manual_seed(0)
     broken.head.reset_parameters()
-    agree = lesson["agreement"]
-    assert torch.allclose(agree(first, first * 3 + 1), torch.ones(20), atol=1e-4)
-    assert agree(CamModel(broken)(data.images).maps(data.labels)[:, 0], first).mean() < 0.5
+    assert torch.allclose(faithful.correlation(first, first * 3 + 1, ranks=True), torch.ones(20), atol=1e-4)
+    again = CamModel(broken)(data.images).maps(data.labels)[:, 0]
+    assert faithful.correlation(again, first, ranks=True).abs().mean() < 0.5
 
 
 @pytest.mark.slow

@@ -18,8 +18,15 @@ ABOUT = {"photos", "set", "size", "torch", "date"}
 COCO = Path(os.environ.get("CAM_TEST_DATA") or "nowhere") / "coco"
 
 
+class Scaled(torch.nn.Module):
+    """uint8 -> float."""
+
+    def forward(self, images):
+        return images.float()
+
+
 @pytest.fixture(scope="module")
-def photos():
+def photos(kept_memory):
     if not COCO.is_dir():
         pytest.skip("CAM_TEST_DATA names no folder that holds coco")
     return photo_sets.open("coco", COCO, "val", check=False)
@@ -76,6 +83,26 @@ def test_a_probe_of_the_heaviest_units():
     assert only.weight.tolist() == [[0, 3, 0, 2]] and only.bias.tolist() == [0]
 
 
+def test_the_top_photographs_of_units(tmp_path, monkeypatch):
+    """By the highest activation anywhere, among the photographs asked for; kept for the next time."""
+    monkeypatch.setattr(words, "SIDE", 4)
+    monkeypatch.setattr(named_units, "TOP", 2)
+    images = torch.zeros(4, 3, 4, 4, dtype=torch.uint8)
+    images[0] = 9  # not asked for
+    images[1, :2, 1, 2], images[2, 0, 0, 0], images[3, 1] = 200, 250, 100
+    paths = [tmp_path / f"{k}.png" for k in range(4)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    photos = SimpleNamespace(images=images, paths=paths, sizes=[(4, 4)] * 4)
+    conv = torch.nn.Conv2d(3, 2, 1, bias=False)
+    conv.weight.data = torch.eye(2, 3)[:, :, None, None] / 255
+    pool = torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(2, 2)
+    model = CamModel(torch.nn.Sequential(Scaled(), conv, *pool))
+    for _ in range(2):
+        assert named_units.top_photographs(photos, model, [1, 2, 3], tmp_path).tolist() == [[1, 0], [0, 2]]
+    assert len(list((tmp_path / "highest").glob("*.npz"))) == 1
+
+
 def test_units_that_are_named():
     photos = SimpleNamespace(classes=["person", "cup"], labels=torch.tensor([[1, 1]] + [[1, 0]] * 19))
     lists = torch.tensor([[0, 0, 1], [1, 2, 3]])  # the first unit's photographs: two of three hold a cup
@@ -102,7 +129,7 @@ def test_the_photographs_give_these_units(photos):
     network = networks.pretrained()[0]
     features = cached_features(network, photos, words.SIDE, cache_folder())
     again, stored = (
-        named_units.summary(photos, CamModel(networks.fast(network)), features),
+        named_units.summary(photos, CamModel(networks.fast(network)), features, cache_folder()),
         photo_sets.measured("units"),
     )
     for key in ("base", "one", "three", "all", "random"):

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.transforms.v2.functional import gaussian_blur
+from torchvision.transforms.v2.functional import center_crop, gaussian_blur, resize
 
 from cam_helpers import CamModel, saliency, scores
 from cam_helpers.maps import class_activation_maps
@@ -29,6 +29,17 @@ def higher_on(maps: Tensor, inside: Tensor) -> Tensor:
     """Is the map's mean inside above its mean on the rest? maps, inside (0 to 1): (N,h,w) -> (N,) 0 or 1."""
     means = [(maps * part).sum((1, 2)) / part.sum((1, 2)).clamp_min(1e-6) for part in (inside, 1 - inside)]
     return (means[0] > means[1]).double()
+
+
+def correlation(a: Tensor, b: Tensor, ranks: bool = False) -> Tensor:
+    """Pearson's, over the places of each picture, or of their ranks: (N,h,w), (N,h,w) -> (N,)."""
+    a, b = (x.flatten(1).argsort(1).argsort(1).float() if ranks else x.flatten(1) for x in (a, b))
+    return torch.stack([torch.stack(pair).corrcoef()[0, 1] for pair in zip(a, b, strict=True)])
+
+
+def square(image: Tensor, side: int = 224) -> Tensor:
+    """The middle of a picture, as large as its shorter side, at one size: (3,H,W) -> (3,side,side)."""
+    return resize(center_crop(image, min(image.shape[1:])), [side, side])
 
 
 def learn_people(photos, means: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -57,7 +68,8 @@ def people(photos, means: Tensor, model: CamModel, judged: int = 300) -> dict[st
     held, covered = ~words.halves(photos.paths), inside.mean((1, 2))
     chosen = (held & (covered > 0.02) & (covered < 0.7)).nonzero()[:judged, 0]
     told, inside, few = means @ weight.T + bias, inside[chosen], numbers[chosen, 0] < 3
-    drawn = class_activation_maps(_features(model, [photos.images[i] for i in chosen.tolist()]), weight)
+    seen = _features(model, [photos.images[i] for i in chosen.tolist()])
+    drawn = torch.cat([class_activation_maps(features, weight) for features in seen])
     found = {"area of the people": inside.double().mean((1, 2))}
     for k, name in ((1, "how much"), (0, "how many")):
         off = (told[held, k] - numbers[held, k]).square()
@@ -92,10 +104,10 @@ def softened(images: Tensor, labels: Tensor, model: CamModel, weight: Tensor, bi
 
     images uint8 (N,3,S,S), labels (N,); weight (C,K), bias (C,): those of the model's head.
     """
-    means = _features(model, images).mean((2, 3))
+    means = torch.cat([features.mean((2, 3)) for features in _features(model, images)])
     beside = torch.stack([labels, labels.roll(-1)], 1)
     apart = beside[:, 0] != beside[:, 1]
-    pairs = _features(model, torch.cat([images, images.roll(-1, 0)], 3)[apart])
+    pairs = torch.cat(list(_features(model, torch.cat([images, images.roll(-1, 0)], 3)[apart])))
     found = {}
     for name, change in SOFTENED.items():
         found[f"{name}: word right"] = ((means @ change(weight).T + bias).argmax(1) == labels).double()
@@ -146,7 +158,8 @@ def _covered(boxes: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(words.painted(boxes)[None].float(), 10)[0]
 
 
-def _features(model: CamModel, images) -> Tensor:
+def _features(model: CamModel, images):
+    """The features of a few pictures at a time, on the CPU."""
     device = next(model.model.parameters()).device
-    parts = (torch.stack(list(images[i : i + 8])).to(device) for i in range(0, len(images), 8))
-    return torch.cat([model(part).features.float().cpu() for part in parts])
+    for start in range(0, len(images), 8):
+        yield model(torch.stack(list(images[start : start + 8])).to(device)).features.float().cpu()

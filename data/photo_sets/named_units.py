@@ -1,31 +1,43 @@
 """Units of a network, named by the objects of COCO photographs (lesson 11; paper, section 5).
 
-found = named_units.summary(photos, CamModel(networks.fast(network)), features)   # `photo_sets.measured("units")`
+found = named_units.summary(photos, CamModel(networks.fast(network)), features, folder)   # measured("units")
 Half of the photographs to learn the words' weights from; lists are of the other half.
 """
 
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torchvision.transforms.v2.functional import resize
-from tqdm.auto import tqdm
 
 from cam_helpers import CamModel, scores
-from cam_helpers.probes import LinearProbe
-from cam_helpers.units import TopPictures
+from cam_helpers.probes import LinearProbe, cached_features
 
 from . import words
+from .base import Lazy
 
 TOP, COMMON = 20, 0.1  # photographs in a list; kinds in more photographs than this tell nothing of a unit
 
 
-def top_photographs(photos, model: CamModel, which: list[int], k: int = TOP, batch: int = 16) -> TopPictures:
-    """For each unit the k photographs with its highest activation; their numbers are places in `which`."""
-    top = TopPictures(k)
-    for start in tqdm(range(0, len(which), batch), "units", unit="batch", leave=False):
-        part = torch.stack([resize(photos.images[i], [words.SIDE, words.SIDE]) for i in which[start : start + batch]])
-        top.update(model(part).features.float())
-    return top
+class Highest(CamModel):
+    """A network whose features are each unit's highest activation anywhere, (N,K)."""
+
+    def __call__(self, images):
+        cams = super().__call__(images)
+        return replace(cams, features=cams.features.float().amax((2, 3)))
+
+
+def top_photographs(photos, model: CamModel, which: list[int], folder) -> Tensor:
+    """For each unit the TOP photographs with its highest activation, as places in `which`: (K,TOP).
+
+    folder: the activations are kept in folder/highest, as `cached_features` keeps means
+    """
+    some = SimpleNamespace(images=Lazy(lambda j: photos.images[which[j]], len(which)))
+    some.paths, some.sizes = ([of_all[i] for i in which] for of_all in (photos.paths, photos.sizes))
+    highest = cached_features(Highest(model.model), some, words.SIDE, Path(folder) / "highest", batch=4)
+    return highest.argsort(dim=0, descending=True, stable=True)[:TOP].T
 
 
 def heaviest(probe: LinearProbe, row: int, m: int = 3) -> LinearProbe:
@@ -36,7 +48,7 @@ def heaviest(probe: LinearProbe, row: int, m: int = 3) -> LinearProbe:
     return only
 
 
-def of_words(photos, model: CamModel, features: Tensor, top: TopPictures, held: list[int]) -> dict:
+def of_words(photos, model: CamModel, features: Tensor, top: Tensor, held: list[int]) -> dict:
     """word → what part of its lists holds the thing, and how often the map of its three heaviest units peaks on it.
 
     base: of all held-out photographs; one, three, all: of the 20 that answer highest, by the heaviest unit, by three,
@@ -54,21 +66,28 @@ def of_words(photos, model: CamModel, features: Tensor, top: TopPictures, held: 
         others = torch.randperm(pooled.shape[1], generator=torch.Generator().manual_seed(c))[:30].reshape(10, 3)
         by_others = torch.stack([(pooled[:, some] @ only.weight[0, units]).topk(TOP).indices for some in others])
         every = probe.decision(pooled)[:, row].topk(TOP).indices
-        lists = {"one": top.pictures[units[0]], "three": three, "random": by_others, "all": every}
+        lists = {"one": top[units[0]], "three": three, "random": by_others, "all": every}
         found[word] = {"kind": kind, "units": units.tolist(), "base": float(holds.mean())}
         found[word] |= {name: float(holds[some].mean()) for name, some in lists.items()}
         shown = [held[j] for j in three.tolist() if holds[j]]
         if shown:
-            heat = F.interpolate(
-                words.maps(only, model, photos.images, shown), (words.SIDE, words.SIDE), mode="bilinear"
-            )
-            boxes = [words.boxes_of(photos, i, kind) for i in shown]
-            hits, area = (
-                scores.pointing_game(heat[:, 0], boxes),
-                torch.stack([words.painted(box).float().mean() for box in boxes]),
-            )
-            found[word] |= {"shown": len(shown), "peak": float(hits), "area": float(area.mean())}
+            heat = resize(words.maps(only, model, photos.images, shown), [words.SIDE, words.SIDE], antialias=False)
+            hits = scores.pointing_game(heat[:, 0], [words.boxes_of(photos, i, kind) for i in shown])
+            area = words.regions(photos, shown, kind).float().mean()
+            found[word] |= {"shown": len(shown), "peak": float(hits), "area": float(area)}
     return found
+
+
+def panels(photos, model: CamModel, features: Tensor, some, k: int = 5) -> list[tuple]:
+    """For `pictures.panels`: of each word the k top photographs of its three heaviest units, their map, true boxes."""
+    probe, held, shown = words.probe(), (~words.halves(photos.paths)).nonzero()[:, 0], []
+    for word in some:
+        only, kind = heaviest(probe, probe.words.index(word)), photos.object_names.index(words.WORDS[word])
+        best = held[(features[held] @ only.weight[0]).topk(k).indices].tolist()
+        for i, heat in zip(best, words.maps(only, model, photos.images, best)[:, 0], strict=True):
+            true = photos.boxes[i][photos.objects[i] == kind]
+            shown.append((photos.images[i], heat, f"three units of {word}", None, true))
+    return shown
 
 
 def named(photos, lists: Tensor, held: list[int]) -> list[tuple[int, str, float]]:
@@ -78,11 +97,11 @@ def named(photos, lists: Tensor, held: list[int]) -> list[tuple[int, str, float]
     return [(u, photos.classes[kind[u]], float(share[u])) for u in (share >= 0.5).nonzero()[:, 0].tolist()]
 
 
-def summary(photos, model: CamModel, features: Tensor) -> dict:
+def summary(photos, model: CamModel, features: Tensor, folder) -> dict:
     """What lesson 11 shows. features (N,1280): `cached_features(network, photos, words.SIDE, folder)`."""
     held = (~words.halves(photos.paths)).nonzero()[:, 0].tolist()
-    top = top_photographs(photos, model, held)
+    top = top_photographs(photos, model, held, folder)
     draw = torch.Generator().manual_seed(0)
-    at_random = torch.stack([torch.randperm(len(held), generator=draw)[:TOP] for _ in top.pictures])
-    lists = {"named": named(photos, top.pictures, held), "named_at_random": len(named(photos, at_random, held))}
-    return {"words": of_words(photos, model, features, top, held), "units": len(top.pictures)} | lists
+    at_random = torch.stack([torch.randperm(len(held), generator=draw)[:TOP] for _ in top])
+    lists = {"named": named(photos, top, held), "named_at_random": len(named(photos, at_random, held))}
+    return {"words": of_words(photos, model, features, top, held), "units": len(top)} | lists

@@ -1,7 +1,7 @@
 """Boxes on ILSVRC photos, with three small networks: one table, every method through the same boxes and normalisation.
 
     CAM_TEST_DATA=folder python tests/benchmarks/table_photos.py [pictures] [network …]
-    CAM_TEST_DATA=folder python tests/benchmarks/table_photos.py --json data/photo_sets/measured/boxes.json
+    CAM_TEST_DATA=folder python tests/benchmarks/table_photos.py --json data/photo_sets/measured/boxes.json [--quick]
 
 EfficientNet-Lite0, MobileNetV2 and SqueezeNet 1.1, pretrained, on the pictures of `imagenet_val260` (lesson 05), 224
 and 320 pixels wide, strided and dilated: errors of classification, GT-known accuracy at the paper's 20 % of the
@@ -11,7 +11,8 @@ both are the class activation map times a positive number. So torchcam has the s
 evidence to zero before the map is enlarged, which moves the edge of a few boxes. (In SqueezeNet that number is the part
 of the places where the class score is above zero: where there are none, Grad-CAM has no map.) Half an hour.
 
-With --json, in a minute or two: the numbers that lessons show beside those of the drawn world (`photo_sets.measured`).
+With --json, in a minute or two: the numbers that lessons show beside those of the drawn world (`photo_sets.measured`);
+--quick leaves out the dilated network.
 """
 
 import datetime
@@ -84,7 +85,7 @@ def row(name, judged, base=None, centre=None, note=""):
     print(f"{name:<31} " + "  ".join(cells) + note, flush=True)
 
 
-def measured(photos) -> dict:
+def measured(photos, quick: bool = False) -> dict:
     """-> row: score: [value, low, high], parts of 1. EfficientNet-Lite0 at 224 pixels, and a box in the middle.
 
     Beside them the course's network on 300 drawn test pictures, as in lesson 05.
@@ -94,7 +95,7 @@ def measured(photos) -> dict:
     images = v2.functional.resize(pictures, [224, 224]) / 255
     at20, best = judge(scores.centred_box(len(photos), size), truth)
     rows = {"fixed box": {"boxes_at_20": at20, "max_box_acc": best}}
-    for name, stride in ((LITE0, 32), (f"{LITE0}, dilated", 16)):
+    for name, stride in ((LITE0, 32), (f"{LITE0}, dilated", 16))[: 1 if quick else 2]:
         model, logits, maps = CamModel(networks.dilate(network, stride)), [], []
         for x, c in zip(images.split(20), photos.labels.split(20), strict=True):
             cams = model(x)
@@ -105,7 +106,8 @@ def measured(photos) -> dict:
         rows[name] = {"top1_error": error[1], "top5_error": error[5], "boxes_at_20": at20, "max_box_acc": best}
         rows[name]["peak_in_box"] = scores.pointing_game(maps, truth)
     drawn, (network, _) = drawn_world.load("objects", "test", n=300, size=128), networks.load_checkpoint("objects-gap")
-    maps = CamModel(network)(drawn.images).maps(drawn.labels, size=(128, 128))[:, 0]
+    parts, model = zip(drawn.images.split(20), drawn.labels.split(20), strict=True), CamModel(network)
+    maps = torch.cat([model(x).maps(c, size=(128, 128))[:, 0] for x, c in parts])
     for name, found in (("drawings", maps), ("drawings, fixed box", scores.centred_box(300, (128, 128)))):
         rows[name] = dict(zip(("boxes_at_20", "max_box_acc"), judge(found, drawn.boxes), strict=True))
     return {
@@ -125,10 +127,11 @@ def measured(photos) -> dict:
 
 def main(*words: str) -> None:
     folder = Path(os.environ.get("CAM_TEST_DATA") or "nowhere") / "imagenet_val260"
+    quick, words = "--quick" in words, [word for word in words if word != "--quick"]
     if not (folder / "boxes.csv").is_file():
         print("No ILSVRC pictures: CAM_TEST_DATA names no folder that holds imagenet_val260.")
-    elif words[:1] == ("--json",):
-        found = measured(photo_sets.open("ilsvrc_csv", folder, check=False))
+    elif words[:1] == ["--json"]:
+        found = measured(photo_sets.open("ilsvrc_csv", folder, check=False), quick)
         Path(words[1]).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     else:
         n = next((int(word) for word in words if word.isdigit()), None)
