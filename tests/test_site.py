@@ -277,6 +277,8 @@ def test_a_lesson_is_drawn_once_and_again_when_its_code_changes(tmp_path, monkey
     cells[0].source += ", with other words"
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
     assert wall.drawn(path) == drawn
+    (again, *_), *_ = reading.figures(reading.read(drawn), path.stem)
+    assert again == name and "with other words" in reading.read(drawn).cells[0].source
     cells[1].source += "\n"
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
     with pytest.raises(AssertionError, match="it is kept"):

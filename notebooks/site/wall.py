@@ -181,15 +181,26 @@ def drawn(path: Path) -> Path:
     from drawn_world import cache_folder
 
     kept = cache_folder() / "wall" / f"{path.stem}-{key(path)}.ipynb"
-    if not kept.exists():
+    if kept.exists():
+        notebook = with_outputs(path, nbformat.read(kept, as_version=4))
+    else:
         start = time.perf_counter()
         notebook = execute(path)
         for old in kept.parent.glob(f"{path.stem}-*.ipynb"):
             old.unlink()
-        with files.replacing(kept) as file:
-            file.write(nbformat.writes(notebook).encode())
         print(f"{path.stem}: drawn for the wall in {time.perf_counter() - start:.0f} s", flush=True)
+    with files.replacing(kept) as file:
+        file.write(nbformat.writes(notebook).encode())
     return kept
+
+
+def with_outputs(path: Path, run: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The lesson as it stands, its words too, with the outputs of an earlier run of the same code."""
+    notebook = nbformat.read(path, as_version=4)
+    code = [[cell for cell in part.cells if cell.cell_type == "code"] for part in (notebook, run)]
+    for cell, drawn_cell in zip(*code, strict=True):
+        cell.outputs = drawn_cell.outputs
+    return notebook
 
 
 def execute(path: Path, timeout: int = 900) -> nbformat.NotebookNode:
