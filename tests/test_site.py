@@ -215,6 +215,16 @@ def test_text_on_the_wall_is_18_points_at_least():
         plt.close(fig)
 
 
+@pytest.mark.parametrize(("size", "shares"), [((10.5, 7.6), True), ((11.5, 6), False)])
+def test_a_figure_shares_its_slide_where_that_costs_little(size, shares):
+    """A high one is as large beside words as alone, so its text is made for that; a wide one would be much smaller."""
+    fig, ax = plt.subplots(figsize=size, layout="constrained")
+    ax.set_title("small", fontsize=6)
+    facts = wall.enlarge(fig)
+    assert (wall.fitting(facts["inches"], wall.SHARED) * facts["text"] / 72 >= wall.LEAST - 0.1) == shares
+    plt.close(fig)
+
+
 def test_words_in_a_picture_grow_until_they_touch():
     """Words at nine places, small in a high figure: they grow, and none lies over its neighbour."""
     fig, ax = plt.subplots(figsize=(4, 8))
@@ -267,6 +277,8 @@ def test_a_lesson_is_drawn_once_and_again_when_its_code_changes(tmp_path, monkey
     cells[0].source += ", with other words"
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
     assert wall.drawn(path) == drawn
+    (again, *_), *_ = reading.figures(reading.read(drawn), path.stem)
+    assert again == name and "with other words" in reading.read(drawn).cells[0].source
     cells[1].source += "\n"
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
     with pytest.raises(AssertionError, match="it is kept"):
@@ -321,11 +333,25 @@ def test_a_question_shows_what_it_asks_about():
     assert steps[:2] == ["slide", "fragment"], "the answer comes with the next key"
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_figure_without_room_for_words_keeps_the_heading(asked):
+    """The words become the speaker's; a question comes before, on a slide of its own."""
+    facts = {"inches": [8, 8], "text": 15.1}
+    output = nbformat.v4.new_output("display_data", {"image/png": ""}, metadata={"image/png": facts})
+    words = "long words " * 70
+    text = f"> **What do you expect?** {words}" if asked else words
+    *before, slide = deck.arrange(deck.Slide(f"## Heading\n\n{text}", [output]))
+    assert slide.words == "## Heading" and slide.figures == [output]
+    assert [(part.asks, part.figures) for part in before] == [(True, [])] * asked
+    assert asked or slide.notes == [words]
+
+
 @pytest.mark.parametrize(
     ("words", "kept"),
     [
         ("Pooling forgets. Run the next cell, and type your answer.", "Pooling forgets."),
         ("Move a slider to see it.", ""),
+        ("Most are too large. Move the threshold.", "Most are too large."),
         ("**Move** the class: *dog*, *cat*. The score follows.", "The score follows."),
         ("A map has cells of 32 pixels. Look at them.", "A map has cells of 32 pixels. Look at them."),
         ("> **Predict before you run.** More, or less?", "> **What do you expect?** More, or less?"),

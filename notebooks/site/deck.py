@@ -25,7 +25,7 @@ EXERCISE = re.compile(r"^\*\*Exercise.*?(?=^> \*\*Predict|\Z)", flags=re.M | re.
 TYPING = re.compile(
     r"\b(this|next|last|first|following) cell\b|\bcells? above\b|\bbelow\b|\brun (it|the)\b|\bclear the\b|\btype\b"
     r"|\bclick|\bdrag\b|\bslider|\bTab\b|\barrow keys\b|\bkeyboard\b|\bcontrols\b|\bwithout (a kernel|running)\b|`CAM_"
-    r"|\*\*Move\*\*|\bmove \W*the one\b|\bwidget|\btakes you back\b|\bphoto_sets\.open\b"
+    r"|\*\*Move\*\*|\bmove \W*the (one|threshold)\b|\bwidget|\btakes you back\b|\bphoto_sets\.open\b"
     r"|\bthe cells then\b|\bto have them too\b",
     flags=re.I,
 )

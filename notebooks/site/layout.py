@@ -59,7 +59,8 @@ def arrange(slide: Slide) -> list[Slide]:
     if slide.borrowed:
         return without_figure(replace(slide, figures=[]), lines)
     question = replace(slide, figures=[], told=[], notes=[], kicker="")
-    return [*without_figure(question, ""), *arrange(replace(slide, words="", told=[], title=""))]
+    heading = next((p for p in slide.words.split("\n\n") if p.startswith("#")), "")
+    return [*without_figure(question, ""), *arrange(replace(slide, words=heading, told=[], title=""))]
 
 
 def without_figure(slide: Slide, lines: str) -> list[Slide]:

@@ -32,8 +32,9 @@ TOOLS = str(HERE.parent / "tools")
 SLIDE = 1280, 720  # a slide's size in the units of its style sheet; 1080p is 1.5 times that, a 4K wall 3 times
 WALL = 3
 LEAST = 16  # the smallest text on a slide, in these units: 18 pt on a 1080p screen (24 of its pixels)
-ALONE, SHARED = [(1160, 590)], [(1160, 420), (735, 590)]  # rooms for a figure: to itself; below words, beside them
-LARGEST = 15  # points; a figure whose text would have to be larger has a slide to itself
+# rooms for a figure: below a heading alone, below words; beside either
+ALONE, SHARED = [(1160, 540), (735, 590)], [(1160, 420), (735, 590)]
+LARGEST = 15  # points; text that would have to be larger below words, and need not below a heading, is made for that
 PNG_AT_MOST = 1_000_000  # bytes; what is larger is a picture of pictures, and becomes a JPEG
 FIRST = """import sys
 sys.path.insert(0, {folder!r})
@@ -68,9 +69,9 @@ def enlarge(fig) -> dict:
     crowded = {ax: overlaps(ax) for ax in fig.findobj(Axes)}
     for _ in range(3):  # larger text changes the figure's size
         inches = size(fig)
-        least = LEAST * 72 / fitting(inches, SHARED)
-        if least > LARGEST:
-            least = LEAST * 72 / fitting(inches)
+        least, alone = (LEAST * 72 / fitting(inches, rooms) for rooms in (SHARED, ALONE))
+        if least > max(LARGEST, 1.15 * alone):
+            least = alone
         set_texts(fig, least)
         wrap_titles(fig)
         part_texts(fig, crowded)
@@ -180,15 +181,26 @@ def drawn(path: Path) -> Path:
     from drawn_world import cache_folder
 
     kept = cache_folder() / "wall" / f"{path.stem}-{key(path)}.ipynb"
-    if not kept.exists():
+    if kept.exists():
+        notebook = with_outputs(path, nbformat.read(kept, as_version=4))
+    else:
         start = time.perf_counter()
         notebook = execute(path)
         for old in kept.parent.glob(f"{path.stem}-*.ipynb"):
             old.unlink()
-        with files.replacing(kept) as file:
-            file.write(nbformat.writes(notebook).encode())
         print(f"{path.stem}: drawn for the wall in {time.perf_counter() - start:.0f} s", flush=True)
+    with files.replacing(kept) as file:
+        file.write(nbformat.writes(notebook).encode())
     return kept
+
+
+def with_outputs(path: Path, run: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The lesson as it stands, its words too, with the outputs of an earlier run of the same code."""
+    notebook = nbformat.read(path, as_version=4)
+    code = [[cell for cell in part.cells if cell.cell_type == "code"] for part in (notebook, run)]
+    for cell, drawn_cell in zip(*code, strict=True):
+        cell.outputs = drawn_cell.outputs
+    return notebook
 
 
 def execute(path: Path, timeout: int = 900) -> nbformat.NotebookNode:

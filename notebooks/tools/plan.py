@@ -71,6 +71,11 @@ def memory() -> dict[str, dict]:
     return json.loads((NOTEBOOKS / "tools" / "memory.json").read_text(encoding="utf-8"))
 
 
+def grading() -> dict[str, dict]:
+    """Assignment -> the row that tests/assignments/class_of_sixty.py --time measured."""
+    return json.loads((NOTEBOOKS / "tools" / "grading.json").read_text(encoding="utf-8"))
+
+
 def most_memory(numbers: list[str]) -> str:
     """What the largest of these lessons needs; "?" where one was not measured."""
     rows = memory()
@@ -150,6 +155,17 @@ def needs() -> str:
     return "\n".join(lines + why).rstrip()
 
 
+def grading_time() -> str:
+    """What it takes to grade a submission with all answers, and a class of sixty of them on four cores."""
+    lines = table("assignment", "one submission, on one core", "sixty, on four cores", "measured")
+    rows = grading()
+    for name in in_order():
+        row = rows[name]
+        sixty = f"{-(-60 * row['seconds'] // (4 * 60))} minutes"
+        lines.append(cells(f"`{name}`", f"{row['seconds']} s", sixty, f"{row['day']}, {row['machine']}"))
+    return "\n".join(lines)
+
+
 def links() -> str:
     """The targets of the links in the tables above it, as README.md lists them."""
     made = whole_term("six weeks") + whole_term("twelve weeks") + needs()
@@ -166,6 +182,7 @@ TABLES = {
     "twelve weeks": lambda: whole_term("twelve weeks"),
     "assignments": assignments,
     "needs": needs,
+    "grading time": grading_time,
     "links": links,
 }
 

@@ -1,9 +1,13 @@
 """Grade a generated class in one call and say how long a submission takes; the marks are known beforehand.
 
     python tests/assignments/class_of_sixty.py boxes_and_scores --students 60 --workers 2
+    python tests/assignments/class_of_sixty.py --time [NAME …]
 
 Answers are drawn from the reference, the right and the wrong ones in the assignment's answers.yaml, and none; ten of
 the submissions are strange. Everything is written to a temporary folder.
+
+--time grades one submission with all answers for each assignment, and keeps what it takes of one core in
+notebooks/tools/grading.json, from which `make plan` writes the table in the guide to the assignments.
 """
 
 from __future__ import annotations
@@ -11,24 +15,30 @@ from __future__ import annotations
 import argparse
 import copy
 import io
+import json
 import os
 import random
 import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zipfile
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import answers
 import nbformat
+import psutil
 from nbformat.v4 import new_code_cell, new_notebook
 
+sys.path.extend(str(Path(__file__).resolve().parents[2] / "notebooks" / name) for name in ("assignments", "tools"))
+from cam_helpers.files import replacing
 from class_list.table import read_table
 from grader import course as courses
 
+TIMES = courses.ASSIGNMENTS.parent / "tools" / "grading.json"
 DUE = datetime(2026, 12, 1, 23, 59)
 ON_TIME, LATE = datetime(2026, 11, 30, 8), datetime(2026, 12, 2, 2, 9)
 ABSENT = ["Zoë Nobody", "Žofie Nikdo"]
@@ -192,24 +202,78 @@ def unexpected(made: Generated) -> dict[str, tuple]:
     return wrong | {name: ("nothing", row) for name, row in rows.items() if name not in ABSENT}
 
 
+def generated(name: str, place: Path, students: int) -> Generated:
+    """A class for one assignment of this course, in a course of its own."""
+    course = place / "course"
+    (course / "source").mkdir(parents=True)
+    (course / "source" / name).symlink_to(courses.ASSIGNMENTS / "source" / name)
+    (course / "nbgrader_config.py").write_bytes((courses.ASSIGNMENTS / "nbgrader_config.py").read_bytes())
+    return Generated(course, name, place, students)
+
+
+class Watch(threading.Thread):
+    """`seconds`: what each process that this one starts in the meantime uses of a core. Ends when `ended` is set."""
+
+    def __init__(self):
+        super().__init__()
+        self.seconds, self.ended = {}, threading.Event()
+        self.earlier = set(psutil.Process().children(recursive=True))
+
+    def run(self):
+        while not self.ended.wait(0.1):
+            for process in set(psutil.Process().children(recursive=True)) - self.earlier:
+                try:
+                    used = process.cpu_times()
+                    self.seconds[process] = used.user + used.system
+                except psutil.Error:  # it has just ended
+                    continue
+
+
+def timed(name: str) -> dict:
+    """Grade one submission with all answers -> seconds of one core that this takes, the day, the machine."""
+    from memory import machine  # it imports torch
+
+    watch = Watch()
+    with tempfile.TemporaryDirectory() as place:
+        made = generated(name, Path(place), students=0)
+        made.put("Whole.ipynb", *made.answered("Whole", all_right=True))
+        watch.start()
+        try:
+            grade(made, 1)
+        finally:
+            watch.ended.set()
+            watch.join()
+        if different := unexpected(made):
+            raise RuntimeError(f"expected all points, got {different}")
+    return {"seconds": round(sum(watch.seconds.values())), "day": date.today().isoformat(), "machine": machine()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", help="an assignment")
+    parser.add_argument("names", nargs="*", metavar="name", help="an assignment; with --time, several, or all")
     parser.add_argument("--students", type=int, default=60)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--time", action="store_true", help="of one submission")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        course = Path(place, "course")
-        (course / "source").mkdir(parents=True)
-        (course / "source" / given.name).symlink_to(courses.ASSIGNMENTS / "source" / given.name)
-        (course / "nbgrader_config.py").write_bytes((courses.ASSIGNMENTS / "nbgrader_config.py").read_bytes())
-        made = Generated(course, given.name, Path(place), given.students)
-        said, seconds = grade(made, given.workers)
-        print(said)
-        for person, difference in unexpected(made).items():
-            print(f"not as expected: {person}: {difference}")
-        each = seconds / given.students
-        print(f"{given.students} submissions in {seconds:.0f} s on {given.workers} cores: {each:.1f} s a submission")
+    if given.time:
+        for name in given.names or courses.assignments(courses.ASSIGNMENTS):
+            row = timed(name)
+            rows = json.loads(TIMES.read_text(encoding="utf-8")) if TIMES.exists() else {}
+            with replacing(TIMES) as file:
+                file.write(f"{json.dumps(dict(sorted((rows | {name: row}).items())), indent=1)}\n".encode())
+            print(f"{name}: {row['seconds']} s of one core", flush=True)
+        return
+    for name in given.names:
+        with tempfile.TemporaryDirectory() as place:
+            made = generated(name, Path(place), given.students)
+            said, seconds = grade(made, given.workers)
+            print(said)
+            for person, difference in unexpected(made).items():
+                print(f"not as expected: {person}: {difference}")
+            each = seconds / given.students
+            print(
+                f"{given.students} submissions in {seconds:.0f} s on {given.workers} cores: {each:.1f} s a submission"
+            )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 import tempfile
 import warnings
 import zipfile
@@ -12,7 +14,8 @@ import nbformat
 import psutil
 import pytest
 import tiny_course as tiny
-from class_of_sixty import ABSENT, STRANGE, Generated, grade, unexpected
+from class_of_sixty import ABSENT, STRANGE, Generated, Watch, grade, unexpected
+from conftest import ROOT
 
 from class_list.people import NOTHING
 from class_list.table import read_table
@@ -109,3 +112,18 @@ def test_marks_by_hand_reach_the_table_the_page_and_the_import_and_outlive_a_cha
     with zipfile.ZipFile(course / "reports" / "numbers_feedback.zip") as archive:
         page = archive.read("Anna_Bo/numbers.html").decode()
     assert "Say why it is so." in page and "twice three" in page
+
+
+def test_time_is_what_the_processes_used_of_a_core():
+    watch = Watch()
+    watch.start()
+    subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 1: pass"], check=True)
+    watch.ended.set()
+    watch.join()
+    assert 0.7 < sum(watch.seconds.values()) < 1.2
+
+
+def test_the_guides_command_needs_no_path(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    command = [sys.executable, ROOT / "tests" / "assignments" / "class_of_sixty.py", "--help"]
+    assert "--time" in subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout

@@ -157,7 +157,8 @@ def test_hub_binder_and_conda_find_one_environment_with_what_lessons_need(small)
         r'^    "([\w.-]+)>=', small["pyproject.toml"].decode().split("optional-dependencies")[0], flags=re.M
     )
     assert set(flat(given)) <= set(flat(whole)) and given["channels"] == whole["channels"]
-    assert set(names) == {"pytorch" if name == "torch" else name for name in needs} | {"python", "pip", "-e ."}
+    named = {"pytorch" if name == "torch" else name for name in needs}
+    assert set(names) == named | {"python", "pip", "-e .", "nbgitpuller"}
 
 
 # -- Colab -------------------------------------------------------------------------------------------------------
@@ -273,16 +274,18 @@ def test_a_branch_grows_only_where_something_is_new_and_nothing_else_moves(repos
 
 
 def test_a_student_who_wrote_something_gets_what_is_new(repository, tmp_path):
-    """nbgitpuller merges; what the student changed stays."""
-    git, root = repository, repository.root
+    """The link of a hub calls nbgitpuller, which commits and merges: what the student changed stays."""
+    from nbgitpuller import GitPuller
+
+    student, root = tmp_path / "student", repository.root
     branch.commit({"lesson.txt": b"1\n2\n3\n4\n5\n"}, "students", root)
-    git("clone", "-q", "--branch", "students", f"file://{root}", str(tmp_path / "student"))
-    (tmp_path / "student" / "lesson.txt").write_text("mine\n2\n3\n4\n5\n")
-    git("commit", "-q", "-a", "-m", "mine", cwd=tmp_path / "student")
+    pull = GitPuller(f"file://{root}", str(student), branch="students").pull
+    list(pull())
+    (student / "lesson.txt").write_text("mine\n2\n3\n4\n5\n")
     branch.commit({"lesson.txt": b"1\n2\n3\n4\nfive\n", "new.txt": b""}, "students", root)
-    git("pull", "-q", "--no-rebase", "--no-edit", "-X", "ours", cwd=tmp_path / "student")
-    assert (tmp_path / "student" / "lesson.txt").read_text() == "mine\n2\n3\n4\nfive\n"
-    assert (tmp_path / "student" / "new.txt").exists()
+    list(pull())
+    assert (student / "lesson.txt").read_text() == "mine\n2\n3\n4\nfive\n"
+    assert (student / "new.txt").exists()
 
 
 def test_a_branch_that_would_carry_the_answers_along_is_refused(repository, tmp_path):

@@ -16,6 +16,7 @@ AS_THEY_ARE = ["data/README.md", "data/what_the_world_looks_like.ipynb", "notebo
 FOR_HOSTS = {"What students get", "JupyterHub, repo2docker", "What was tested"}  # sections of RUNNING.md
 IGNORED = ".venv/\n__pycache__/\n*.egg-info/\n.ipynb_checkpoints/\nbuild/\ndata/cache/\n"
 PLACEHOLDER = "OWNER/REPO"
+HUB = {"nbgitpuller"}  # what a hub's image needs besides: its link for students asks their server for it
 
 
 def contents(released: dict[str, bytes], solutions: set[str], branch: str) -> dict[str, bytes]:
@@ -74,9 +75,9 @@ def running(page: str) -> str:
 
 
 def environment(listed: str, needs: list[str]) -> str:
-    """environment.yml without what only tests, pages and grading need."""
+    """environment.yml without what only tests, pages and grading need; a hub's image is made from it too."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = {Requirement(need).name for need in needs}
+    wanted = {Requirement(need).name for need in needs} | HUB
     extra = {Requirement(need).name for needed in project["optional-dependencies"].values() for need in needed} - wanted
     lines = [(line, re.match(r"\s+- ([\w.-]+)=", line)) for line in listed.splitlines()]
     return "\n".join(line for line, entry in lines if not entry or entry[1] not in extra) + "\n"
