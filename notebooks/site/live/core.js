@@ -8,7 +8,6 @@ const bytes = (text) => {
 };
 const numbers = (text, Kind) => new Kind(bytes(text).buffer);
 const highest = (map) => map.reduce((best, v) => Math.max(best, v), -Infinity);
-const lowest = (map) => map.reduce((best, v) => Math.min(best, v), Infinity);
 const sum = (values) => values.reduce((total, v) => total + v, 0);
 const average = (values) => sum(values) / values.length;
 
@@ -46,8 +45,11 @@ function unpack(text, { rows, columns, scale }) {
 function allScores({ means }, off = new Set()) {
   const { units, weights, scales, constants } = head;
   const used = [...means.keys()].filter((k) => means[k] !== 0 && !off.has(k));
-  const weighed = (c) => used.reduce((total, k) => total + weights[c * units + k] * means[k], 0);
-  return constants.map((constant, c) => weighed(c) * scales[c] + constant);
+  return constants.map((constant, c) => {
+    let total = 0;
+    for (const k of used) total += weights[c * units + k] * means[k];
+    return total * scales[c] + constant;
+  });
 }
 
 function classMap({ value, rows, columns }, { weights }, off = new Set()) {
@@ -78,26 +80,26 @@ function enlarge(map, rows, columns, height, width) {
 // The largest piece above `threshold` times the maximum (corners touch; of equal pieces the first in reading order)
 // -> {box: [x1, y1, x2, y2], x2 and y2 exclusive, part: of the picture}, or null where nothing is positive.
 function largestBox(large, height, width, threshold) {
-  const most = highest(large), seen = new Uint8Array(large.length);
+  const most = highest(large), seen = new Uint8Array(large.length), piece = new Int32Array(large.length);
   const above = (i) => large[i] > threshold * most && !seen[i];
-  let best = [];
+  let best = null;
   for (let start = 0; most > 0 && start < large.length; start++) {
     if (!above(start)) continue;
-    const piece = [start];
-    seen[start] = 1;
-    for (const i of piece) {  // it grows while it is walked through
-      const x = i % width, y = (i - x) / width;
+    let size = 0, [x1, y1, x2, y2] = [width, height, 0, 0];
+    const add = (i) => { seen[i] = 1; piece[size++] = i; };
+    add(start);
+    for (let at = 0; at < size; at++) {  // it grows while it is walked through
+      const x = piece[at] % width, y = (piece[at] - x) / width;
+      x1 = Math.min(x1, x); x2 = Math.max(x2, x + 1); y1 = Math.min(y1, y); y2 = Math.max(y2, y + 1);
       for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++) {
         for (let u = Math.max(0, x - 1); u <= Math.min(width - 1, x + 1); u++) {
-          if (above(v * width + u)) { seen[v * width + u] = 1; piece.push(v * width + u); }
+          if (above(v * width + u)) add(v * width + u);
         }
       }
     }
-    if (piece.length > best.length) best = piece;
+    if (!best || size > best.size) best = { size, box: [x1, y1, x2, y2] };
   }
-  if (!best.length) return null;
-  const xs = best.map((i) => i % width), ys = best.map((i) => Math.floor(i / width));
-  return { box: [lowest(xs), lowest(ys), highest(xs) + 1, highest(ys) + 1], part: best.length / large.length };
+  return best && { box: best.box, part: best.size / large.length };
 }
 
 // the indices of the `count` largest values, the largest first

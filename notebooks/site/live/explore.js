@@ -130,7 +130,7 @@ function sentence(boxed) {
   }
   if (b !== null) {
     return `${name} minus ${head.names[b]}: ${plus(score)} in all. Red speaks for ${name}, most in ${place(peak)}; `
-      + `blue for ${head.names[b]}, most in ${place(map.indexOf(lowest(map)))}.`;
+      + `blue for ${head.names[b]}, most in ${place(map.indexOf(Math.min(...map)))}.`;
   }
   if (boxed && !found) return `${name}: nothing speaks for it here, so there is no box.`;
   if (boxed) {

@@ -41,8 +41,7 @@ async function start(file = LIVE.runtime.network, size = LIVE.runtime.sizes[file
   Object.assign(ort.env.wasm, { wasmBinary: binary.buffer, numThreads: 1, wasmPaths: new URL(`${folder}/`, location.href).href });
   ort.env.wasm.proxy = !card;  // the page stays quick while it computes
   network.session = await ort.InferenceSession.create(model, { executionProviders: card ? ["webgpu", "wasm"] : ["wasm"] });
-  network.engine = card ? "on the graphics card" : "on the processor";
-  network.ready = performance.now() - asked;
+  Object.assign(network, { engine: card ? "on the graphics card" : "on the processor", ready: performance.now() - asked });
 }
 
 async function ready() {

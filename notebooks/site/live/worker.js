@@ -18,12 +18,7 @@ async function renew() {
 async function answer(request) {
   const kept = await caches.open(KEPT), before = await kept.match(request);
   if (before && /\/onnxruntime-web-|\/network-[0-9a-f]+\.onnx$/.test(request.url)) return before;
-  try {
-    const fresh = await fetch(request);
-    if (fresh.ok) await kept.put(request, fresh.clone());
-    return fresh;
-  } catch (error) {
-    if (before) return before;
-    throw error;
-  }
+  const fresh = await fetch(request).catch(() => before || Response.error());
+  if (fresh !== before && fresh.ok) await kept.put(request, fresh.clone());
+  return fresh;
 }
