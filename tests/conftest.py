@@ -1,9 +1,7 @@
 """What the tests share: no windows, no surprise threads, and real data only where there is some."""
 
-import ctypes
 import functools
 import os
-import platform
 import shutil
 import socket
 from pathlib import Path
@@ -43,14 +41,6 @@ def lite0():
     from cam_helpers.networks import pretrained
 
     return pretrained()
-
-
-@pytest.fixture(scope="session")
-def kept_memory():
-    """From here on glibc keeps the memory that is freed: networks on photographs spend a third of their time on it."""
-    if platform.libc_ver()[0] == "glibc":
-        for option, size in ((-3, 2**28), (-1, 2**30)):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
-            ctypes.CDLL(None).mallopt(option, size)
 
 
 @pytest.fixture

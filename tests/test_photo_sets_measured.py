@@ -57,8 +57,7 @@ def measure_again(tmp_path, script, *options):
     if not (Path(os.environ.get("CAM_TEST_DATA") or "nowhere") / "imagenet_val260" / "boxes.csv").is_file():
         pytest.skip("CAM_TEST_DATA names no folder that holds imagenet_val260")
     path, command = tmp_path / "again.json", [sys.executable, ROOT / "tests" / "benchmarks" / script, *options]
-    kept = {"MALLOC_MMAP_THRESHOLD_": f"{2**28}", "MALLOC_TRIM_THRESHOLD_": f"{2**30}"}  # see conftest.kept_memory
-    subprocess.run([*command, path], check=True, env=os.environ | kept)
+    subprocess.run([*command, path], check=True)
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -96,7 +95,7 @@ def test_what_lessons_12_and_13_measured_lies_in_its_interval_and_between_its_bo
 
 
 @pytest.mark.slow
-def test_the_photographs_of_lessons_12_and_13_give_these_numbers(kept_memory):
+def test_the_photographs_of_lessons_12_and_13_give_these_numbers():
     """Deletion and insertion on 36 of the photographs only, so that it is close, not equal; no gradients."""
     folder = Path(os.environ.get("CAM_TEST_DATA") or "nowhere") / "imagenet_val260"
     if not (folder / "boxes.csv").is_file():

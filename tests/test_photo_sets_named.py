@@ -26,7 +26,7 @@ class Scaled(torch.nn.Module):
 
 
 @pytest.fixture(scope="module")
-def photos(kept_memory):
+def photos():
     if not COCO.is_dir():
         pytest.skip("CAM_TEST_DATA names no folder that holds coco")
     return photo_sets.open("coco", COCO, "val", check=False)
