@@ -2,6 +2,7 @@
 
 import functools
 import io
+import itertools
 import re
 
 import deck
@@ -213,6 +214,19 @@ def test_text_on_the_wall_is_18_points_at_least():
         widths = [ax.title.get_window_extent().width for ax in fig.axes]
         assert max(widths) < fig.bbox.width / 3 and "\n" in fig.axes[0].get_title()
         plt.close(fig)
+
+
+def test_titles_do_not_meet_where_one_column_takes_more_room():
+    fig, axes = plt.subplots(1, 4, figsize=(13, 3.4), layout="constrained")
+    for name in ("the order of the map", "a random order"):
+        axes[0].plot([0, 1], label=name)
+    axes[0].legend(ncols=2, loc="lower center", bbox_to_anchor=(0.45, 1))
+    for ax in axes[1:]:
+        pictures.picture(np.zeros((8, 8, 3), np.uint8), ax, "without the hottest eighth: 0.43")
+    wall.enlarge(fig)
+    titles = [ax.title.get_window_extent() for ax in axes[1:]]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(titles))
+    plt.close(fig)
 
 
 @pytest.mark.parametrize(("size", "shares"), [((10.5, 7.6), True), ((11.5, 6), False)])

@@ -137,10 +137,20 @@ def overlaps(ax) -> int:
 
 
 def share(ax, fig) -> float:
-    """How wide a title may be, in pixels: up to the neighbours in the grid."""
+    """How wide a title may be, in pixels: half of it reaches halfway to the next axes of its row in the grid."""
+
+    def middle(part) -> float:
+        box = part.get_window_extent()
+        return (box.x0 + box.x1) / 2
+
     spec = ax.get_subplotspec()
     columns = spec.get_gridspec().ncols if spec else 1
-    return max(ax.get_window_extent().width, fig.bbox.width / columns * 0.95) if columns > 1 else fig.bbox.width
+    if columns == 1:
+        return fig.bbox.width
+    others = [other for other in fig.findobj(Axes) if other is not ax and other.get_subplotspec()]
+    row = [other for other in others if other.get_subplotspec().rowspan == spec.rowspan]
+    nearest = min((abs(middle(other) - middle(ax)) for other in row), default=fig.bbox.width / columns)
+    return max(ax.get_window_extent().width, nearest * 0.95)
 
 
 def encode(fig, dpi: float, photos: bool) -> tuple[str, str]:
