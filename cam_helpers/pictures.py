@@ -239,7 +239,8 @@ def panels(shown, columns: int = 4, width: float = 2.6):
                 boxes(ax, xyxy, colour=colour)
         ax.title.set_fontsize(10)
     if any(true is not None for *_, true in shown):
-        fig.supxlabel("yellow: the true box · blue: the found box", fontsize=9)
+        blue = " · blue: the found box" * any(found is not None for *_, found, _ in shown)
+        fig.supxlabel(f"yellow: the true box{blue}", fontsize=9)
     return fig
 
 

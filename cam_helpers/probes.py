@@ -74,7 +74,7 @@ def gap_features(model: CamModel | nn.Module, images, batch: int = 64) -> Tensor
 
 
 def cached_features(
-    model: CamModel | nn.Module, data, size: int | tuple[int, int], folder: str | os.PathLike, batch: int = 16
+    model: CamModel | nn.Module, data, size: int | tuple[int, int], folder: str | os.PathLike, batch: int = 4
 ) -> Tensor:
     """`gap_features`, computed once for each picture and network -> (N,K) float32, kept as float16.
 
@@ -86,7 +86,7 @@ def cached_features(
         data: a data set of pictures, drawn or real; for a quick look, one opened with `n=`
         size: side in pixels, or (H, W), to which the pictures are stretched
         folder: where the features are kept; it can be deleted at any time
-        batch: pictures a pass
+        batch: pictures a pass; more at once take much more memory and, on a CPU, no less time
 
     Raises:
         OSError: nothing can be written to `folder`

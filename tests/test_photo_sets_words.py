@@ -9,6 +9,7 @@ import pytest
 import skimage.data
 import torch
 from conftest import ROOT
+from torchvision.io import write_jpeg
 from torchvision.transforms.v2.functional import resize
 
 import photo_sets
@@ -91,6 +92,37 @@ def test_regions_are_the_boxes_of_one_kind_on_the_stretched_photograph():
     kite, person = (words.regions(photos, [0], kind)[0] for kind in ("kite", "person"))
     assert kite.shape == (words.SIDE, words.SIDE) and kite[:32, :32].all() and kite.sum() == 32 * 32
     assert person[160:, 160:].all() and person.sum() == 160 * 160
+
+
+def test_boxes_of_some_kinds_are_stretched():
+    boxes, names = [torch.tensor([[0.0, 0, 20, 10], [10, 0, 40, 30], [1, 1, 2, 2]])], ["kite", "cat", "person", "tie"]
+    photos = SimpleNamespace(sizes=[(30, 40)], objects=[torch.tensor([0, 1, 2])], boxes=boxes, object_names=names)
+    assert words.boxes_of(photos, 0, ["kite", "person"], 120).tolist() == [[0, 0, 60, 40], [3, 4, 6, 8]]
+    assert words.boxes_of(photos, 0, "cat", 40).tolist() == [[10, 0, 40, 40]]
+    assert words.boxes_of(photos, 0, "tie").shape == (0, 4)
+
+
+def test_the_surest_photograph_says_the_word_and_was_not_learnt_from():
+    captions = [["A cat.", "Two cats."], ["A dog.", "A dog."]] * 20
+    photos = SimpleNamespace(captions=captions, paths=[f"{i}.jpg" for i in range(40)])
+    probe = LinearProbe()
+    probe.words, probe.weight, probe.bias = ["dog", "cat"], torch.tensor([[0.0], [1]]), torch.zeros(2)
+    answers = torch.randperm(40, generator=torch.Generator().manual_seed(0)).float()[:, None]
+    free = [i for i in range(0, 40, 2) if not words.halves(photos.paths)[i]]
+    best = sorted(free, key=lambda i: -answers[i])
+    assert (
+        words.surest(probe, answers, photos, "cat", 3) == best[:3] != sorted(range(40), key=lambda i: -answers[i])[:3]
+    )
+
+
+def test_a_set_is_opened_where_its_folder_is_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAM_TEST_DATA", str(tmp_path))
+    assert photo_sets.at_hand("coco") is None
+    for name in ("cat", "dog"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        write_jpeg(torch.zeros(3, 8, 9, dtype=torch.uint8), str(tmp_path / "mine" / name / "0.jpg"))
+    found = photo_sets.at_hand("imagefolder", "mine", size=4)
+    assert found.classes == ["cat", "dog"] and found.images[0].shape == (3, 4, 4)
 
 
 def test_rates_are_means_with_intervals_and_counts():

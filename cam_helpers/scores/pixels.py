@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..boxes import scaled
 from .outcome import Score, proportion
@@ -56,16 +55,14 @@ def pointing_game(maps: Tensor, gt_boxes: Sequence[Tensor] | Tensor, beside: int
         beside: so many pixels beside a mask count too; Zhang et al. (ECCV 2016) take 15
     """
     check_finite(maps)
-    if isinstance(gt_boxes, Tensor):
-        rows = F.max_pool2d(gt_boxes[:, None].float(), (2 * beside + 1, 1), 1, (beside, 0))
-        near = F.max_pool2d(rows, (1, 2 * beside + 1), 1, (0, beside))[:, 0]
-        hits = near.flatten(1).gather(1, maps.flatten(1).argmax(1, keepdim=True))[:, 0] > 0
-        return proportion(hits & (maps.amin((1, 2)) < maps.amax((1, 2))))
-    hits = []
-    for heat, boxes in zip(maps, check_boxes(gt_boxes, len(maps)), strict=True):
+    hits, masks = [], isinstance(gt_boxes, Tensor)
+    for heat, true in zip(maps, gt_boxes if masks else check_boxes(gt_boxes, len(maps)), strict=True):
         y, x = divmod(int(heat.argmax()), heat.shape[1])
-        centre = torch.tensor([x + 0.5, y + 0.5])
-        inside = ((boxes[:, :2] <= centre) & (centre < boxes[:, 2:])).all(1)
+        if masks:
+            inside = true[max(y - beside, 0) : y + beside + 1, max(x - beside, 0) : x + beside + 1]
+        else:
+            centre = torch.tensor([x + 0.5, y + 0.5])
+            inside = ((true[:, :2] <= centre) & (centre < true[:, 2:])).all(1)
         hits.append(bool(inside.any() and heat.min() < heat.max()))
     return proportion(hits)
 

@@ -6,6 +6,7 @@ data                         # how many pictures, and everything that was wrong 
 """
 
 import json
+import os
 import warnings
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from .checking import MissingData, Problem
 from .ilsvrc import ilsvrc_csv
 from .torchvision_sets import imagenette, pets, voc2007
 
-__all__ = ["FORMATS", "MissingData", "Problem", "RealDataset", "boxes_in_words", "measured", "open", "unpack"]
+__all__ = [
+    "FORMATS", "MissingData", "Problem", "RealDataset", "at_hand", "boxes_in_words", "measured", "open", "unpack",
+]  # fmt: skip
 
 # name → what lists its pictures, its splits (the first is the default)
 FORMATS = {
@@ -61,6 +64,15 @@ def open(name: str, root, split: str | None = None, *, n=None, size=None, check=
     if dataset.problems:
         warnings.warn(repr(dataset), stacklevel=2)
     return dataset
+
+
+def at_hand(name: str, folder: str | None = None, **options) -> RealDataset | None:
+    """The set in a folder of the one that CAM_TEST_DATA names, else of ~/data; None where there is no such folder.
+
+    name, options: as in `open`, whose quick check of files this takes; folder: its name, None where it is `name`
+    """
+    root = Path(os.environ.get("CAM_TEST_DATA") or "~/data").expanduser() / (folder or name)
+    return open(name, root, check=False, **options) if root.is_dir() else None
 
 
 def measured(what: str = "boxes") -> dict:

@@ -74,13 +74,6 @@ def questions(photos) -> Tensor:
     return torch.cat(rows)
 
 
-def boxes_of(photos, i: int, kinds, side: int) -> Tensor:
-    """The boxes of these kinds (indices) in photograph i, stretched to `side` pixels -> float32 (M,4)."""
-    height, width = photos.sizes[i]
-    chosen = torch.isin(photos.objects[i], torch.as_tensor(kinds))
-    return photos.boxes[i][chosen] * side / torch.tensor([width, height, width, height])
-
-
 def peak_distance(maps: Tensor, masks: Tensor) -> Tensor:
     """maps (N,H,W), masks bool (N,H,W) -> (N,): pixels from the hottest one to the nearest true one, 0 inside."""
     found = []

@@ -9,14 +9,14 @@ Zhou et al., section 4.2.
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
 import torch
 from safetensors.torch import load_file
+from scipy.ndimage import maximum_filter
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, max_pool2d, normalize
+from torch.nn.functional import interpolate
 from torchvision.transforms.v2.functional import resize
 from tqdm.auto import tqdm
 
@@ -78,11 +78,22 @@ def crossed(features: Tensor, labels: Tensor, learn: Tensor) -> LinearProbe:
     return one
 
 
-def boxes_of(photos, index: int, kind: str, side: int = SIDE) -> Tensor:
-    """The boxes of a kind of object in a photograph that is stretched to `side` pixels -> float32 (M,4)."""
+def boxes_of(photos, index: int, kinds: str | Sequence[str], side: int = SIDE) -> Tensor:
+    """The boxes of a kind of object, or of several, in a photograph stretched to `side` pixels -> float32 (M,4)."""
     height, width = photos.sizes[index]
-    mine = photos.objects[index] == photos.object_names.index(kind)
+    names = [kinds] if isinstance(kinds, str) else kinds
+    mine = torch.isin(photos.objects[index], torch.tensor([photos.object_names.index(name) for name in names]))
     return photos.boxes[index][mine] / torch.tensor([width, height, width, height]) * side
+
+
+def surest(probe: LinearProbe, features: Tensor, photos, word: str, n: int = 1) -> list[int]:
+    """The n photographs with the highest answers for a word, of those that say it and that were not learnt from.
+
+    probe: with `.words`; features (N,K) of the N photographs, which have captions
+    """
+    said = (labels(photos.captions, [word])[:, 0] == 1) & ~halves(photos.paths)
+    answers = probe.decision(features)[:, probe.words.index(word)]
+    return answers.where(said, -torch.inf).topk(n).indices.tolist()
 
 
 def painted(boxes: Tensor, side: int = SIDE) -> Tensor:
@@ -107,7 +118,7 @@ def maps(
     images,
     which=None,
     classes=None,
-    batch: int = 16,
+    batch: int = 4,
     size: int = SIDE,
 ) -> Tensor:
     """Signed maps of the probe's classes, one pass over the photographs -> float32 (n,C,h,w), on the CPU.
@@ -118,14 +129,14 @@ def maps(
         images: uint8 (n,3,H,W), or a data set's `.images`
         which: the numbers of the photographs, None: all
         classes: rows of the probe, None: all of them
-        batch: photographs a pass
+        batch: photographs a pass; more at once take much more memory and, on a CPU, no less time
         size: side in pixels to which they are stretched
     """
     cams = model if isinstance(model, CamModel) else CamModel(networks.fast(model))
     device = next(cams.model.parameters()).device
     which = range(len(images)) if which is None else [int(i) for i in which]
     parts = []
-    for start in tqdm(range(0, len(which), batch), "maps", unit="batch", leave=False, disable=len(which) < 10 * batch):
+    for start in tqdm(range(0, len(which), batch), "maps", unit="batch", leave=False, disable=len(which) < 160):
         photos = torch.stack([resize(images[i], [size, size]) for i in which[start : start + batch]])
         parts.append(probe.maps(cams(photos.to(device)).features.float(), classes).cpu())
     return torch.cat(parts)
@@ -186,78 +197,45 @@ def both_halves(
     mixed = spoken[torch.randperm(len(spoken), generator=torch.Generator().manual_seed(0))]
     features, n = cached_features(model, photos, size, folder), len(names)
     probe = crossed(features, torch.cat([spoken, mixed], 1), learn)
-    decision, cams, found = probe.decision(features), CamModel(networks.fast(model)), {}
+    kinds = [photos.object_names.index(WORDS[word]) for word in names]
+    there = torch.tensor([[bool((own == kind).any()) for kind in kinds] for own in photos.objects])
+    which = ((spoken == 1) & there).any(1).nonzero()[:, 0]
+    seen = maps(probe, model, photos.images, which, size=size)  # one pass, though some photographs say several words
+    decision, found = probe.decision(features), {}
     for c, word in enumerate(names):
         said = spoken[:, c] == 1
         answers = torch.where(learn, decision[:, c + 2 * n], decision[:, c])
-        kind = photos.object_names.index(WORDS[word])
-        shown = [i for i in said.nonzero()[:, 0].tolist() if (photos.objects[i] == kind).any()]
-        heat = maps(probe, cams, photos.images, shown, [c + k * n for k in range(4)], size=size)
-        heat = torch.where(learn[shown][:, None, None, None], heat[:, 2:], heat[:, :2])
+        own = (said & there[:, c])[which]
+        shown, rows = which[own].tolist(), c + n * torch.arange(4)
+        heat = torch.where(learn[shown][:, None, None, None], seen[own][:, rows[2:]], seen[own][:, rows[:2]])
         regions_of = regions(photos, shown, WORDS[word]), regions(photos, shown, "person")
         found[word] = _peaks(*interpolate(heat, (SIDE, SIDE), mode="bilinear").unbind(1), *regions_of)
         found[word]["ranked_right"] = (answers[said][:, None] > answers[~said]).double().mean(1)
     return found
 
 
+def near(masks: Tensor, beside: int) -> Tensor:
+    """The pixels of masks, bool (N,H,W), and those at most so many rows and columns beside them -> bool (N,H,W)."""
+    side = 2 * beside + 1
+    return torch.from_numpy(maximum_filter(masks.byte().numpy(), (1, side, side), mode="constant")) > 0
+
+
 def _peaks(heat: Tensor, blind: Tensor, true: Tensor, person: Tensor) -> dict[str, Tensor]:
     """Maps and regions (n,SIDE,SIDE) -> one number a photograph, see `both_halves`."""
     peak, on_person = (scores.pointing_game(heat, region).hits.double() for region in (true, person))
     seen, middle = person.any((1, 2)), SIDE // 2
-    near = max_pool2d(max_pool2d(true[:, None].float(), (33, 1), 1, (16, 0)), (1, 33), 1, (0, 16))[:, 0]
     return {
         "peak": peak,
         "shuffled": scores.pointing_game(blind, true).hits.double(),
         "within_16": scores.pointing_game(heat, true, beside=16).hits.double(),
         "area": true.double().mean((1, 2)),
-        "area_within_16": near.double().mean((1, 2)),
+        "area_within_16": near(true, 16).double().mean((1, 2)),
         "centre": true[:, middle, middle].double(),
         "peak_with_person": peak[seen],
         "blind_in_person": (true & person)[seen].sum((1, 2)) / person[seen].sum((1, 2)),
         "on_person": (on_person * (1 - peak))[seen],
         "person_area": person[seen].double().mean((1, 2)),
     }
-
-
-def new_class(model: nn.Module, own, others, folder) -> dict[str, Tensor]:
-    """A class against photographs that do not show it: fitted to one half of each set, measured on the other.
-
-    Args:
-        model: takes uint8
-        own: data set of the class, with boxes, opened with size=SIDE; photographs that nearly equal one of the half to
-            learn from are not measured
-        others: data set of photographs
-        folder: of `cached_features`
-
-    Returns:
-        one number a photograph of the class: "ranked_right", the part of the other photographs whose decision value is
-        lower; "shuffled", the same with shuffled labels; of the map, the "aligned" map and a "centre" blob: "boxes …",
-        is the box at 20 % right, and "peak …", is the hottest pixel in a true box
-    """
-    x, y = (cached_features(model, data, SIDE, folder) for data in (own, others))
-    first, second = halves(own.paths), halves(others.paths)
-    taught = torch.cat([x[first], y[second]])
-    shown = (torch.arange(len(taught)) < first.sum()).long()
-    mixed = shown[torch.randperm(len(shown), generator=torch.Generator().manual_seed(0))]
-    fitted = LinearProbe(costs=[0.001]).fit(taught, torch.stack([shown, mixed], 1))
-    twice = (normalize(x) @ normalize(x[first]).T).amax(1) > 0.95
-    tested = (~first & ~twice).nonzero()[:, 0].tolist()
-    lower = fitted.decision(x[tested])[:, None] > fitted.decision(y[~second])
-    found = dict(zip(("ranked_right", "shuffled"), lower.double().mean(1).unbind(1), strict=True))
-    cams = CamModel(networks.fast(model))
-    heat = {"map": [], "aligned": [], "centre": scores.centred_gaussian(len(tested), (SIDE, SIDE))}
-    for i in tested:
-        seen = cams(own.images[i][None].to(next(model.parameters()).device))
-        own_cams = fitted.cams(seen.features.float())
-        seen = replace(own_cams, picture=seen.picture, centres=seen.centres)
-        for name in ("map", "aligned"):
-            heat[name].append(seen.maps(0, (SIDE, SIDE), aligned=name == "aligned")[0, 0].cpu())
-    boxes = [own.boxes[i] for i in tested]
-    for name, maps_of in heat.items():
-        maps_of = torch.stack(list(maps_of))
-        found[f"boxes {name}"] = scores.gt_known_accuracy(maps_of, boxes, 0.2).hits.double()
-        found[f"peak {name}"] = scores.pointing_game(maps_of, boxes).hits.double()
-    return found
 
 
 def rates(numbers: dict[str, Tensor]) -> dict[str, list[float]]:
