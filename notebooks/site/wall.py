@@ -67,7 +67,7 @@ def enlarge(fig) -> dict:
         ax.written = [(text.get_fontsize(), text) for text in ax.texts if text.get_text().strip()]
     fig.canvas.draw()
     crowded = {ax: overlaps(ax) for ax in fig.findobj(Axes)}
-    for _ in range(3):  # larger text changes the figure's size
+    for _ in range(6):  # larger text changes the figure's size
         inches = size(fig)
         least, alone = (LEAST * 72 / fitting(inches, rooms) for rooms in (SHARED, ALONE))
         if least > max(LARGEST, 1.15 * alone):
