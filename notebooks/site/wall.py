@@ -64,17 +64,20 @@ def fitting(inches, rooms=ALONE) -> float:
 def enlarge(fig) -> dict:
     """Make a figure's text readable at the size it will have on a slide -> {"inches": (w, h), "text": points}."""
     for ax in fig.findobj(Axes):
-        ax.written = [(text.get_fontsize(), text) for text in ax.texts if text.get_text().strip()]
+        ax.written = [text for text in ax.texts if text.get_text().strip()]
     fig.canvas.draw()
-    crowded = {ax: overlaps(ax) for ax in fig.findobj(Axes)}
+    crowded = {ax: overlaps(ax).sum() for ax in fig.findobj(Axes)}
+    inches = None
     for _ in range(6):  # larger text changes the figure's size
-        inches = size(fig)
+        before, inches = inches, size(fig)
+        if inches == before:
+            break
         least, alone = (LEAST * 72 / fitting(inches, rooms) for rooms in (SHARED, ALONE))
         if least > max(LARGEST, 1.15 * alone):
             least = alone
         set_texts(fig, least)
         wrap_titles(fig)
-        part_texts(fig, crowded)
+    leave_out(fig, crowded)
     return {"inches": size(fig), "text": smallest(fig)}
 
 
@@ -119,21 +122,25 @@ def wrap_titles(fig) -> None:
             needed = title.get_window_extent().width
 
 
-def part_texts(fig, crowded: dict) -> None:
-    """Words in axes become smaller again, where more of them than in the lesson would lie over each other."""
+def leave_out(fig, crowded: dict) -> None:
+    """Words in axes that lie over others, and do not in the lesson, are not shown: smaller, nobody could read them."""
     fig.canvas.draw()
     for ax, allowed in crowded.items():
-        while overlaps(ax) > allowed and any(text.get_fontsize() > size for size, text in ax.written):
-            for size, text in ax.written:
-                text.set_fontsize(max(size, text.get_fontsize() - 0.5))
+        for k, text in enumerate(ax.written):
+            pairs = overlaps(ax)
+            if pairs.sum() <= allowed:
+                break
+            text.set_visible(not pairs[:, k].any())
 
 
-def overlaps(ax) -> int:
-    """How many pairs of an axes' texts lie over each other."""
-    ends = np.array([text.get_window_extent().extents for _, text in ax.written]).reshape(-1, 4)
+def overlaps(ax) -> np.ndarray:
+    """Which pairs of an axes' texts lie over each other, by more than the room around their letters: (n,n), i < j."""
+    boxes = [text.get_window_extent() for text in ax.written]
+    ends = np.array([(b.x0, b.y0 + b.height / 10, b.x1, b.y1 - b.height / 10) for b in boxes]).reshape(-1, 4)
     low, high = ends[:, None, :2], ends[:, None, 2:]
-    over = ((low < ends[None, :, 2:]) & (ends[None, :, :2] < high)).all(2)
-    return int(np.triu(over, 1).sum())
+    shown = np.array([text.get_visible() for text in ax.written], bool)
+    over = ((low < ends[None, :, 2:]) & (ends[None, :, :2] < high)).all(2) & shown[:, None] & shown
+    return np.triu(over, 1)
 
 
 def share(ax, fig) -> float:
