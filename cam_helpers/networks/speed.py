@@ -90,7 +90,7 @@ def _fold(network: nn.Module, size: int) -> None:
 
 @cache
 def _fastest(device: torch.device, threads: int, low: bool) -> tuple[torch.memory_format, bool]:
-    """-> channels last unless it is slower by a fifth; half precision where it is faster by one: seen on four layers."""
+    """-> channels last unless four layers are slower by a fifth; half precision where they are faster by one."""
     with torch.random.fork_rng(devices=[]):
         layers = [conv(3, 32, 3, 2), conv(32, 96, 1), nn.Conv2d(96, 96, 3, padding=1, groups=96), conv(96, 32, 1)]
         network, images = nn.Sequential(*layers).to(device).eval(), torch.rand(8, 3, 224, 224).to(device)
