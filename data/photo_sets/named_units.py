@@ -36,7 +36,7 @@ def top_photographs(photos, model: CamModel, which: list[int], folder) -> Tensor
     """
     some = SimpleNamespace(images=Lazy(lambda j: photos.images[which[j]], len(which)))
     some.paths, some.sizes = ([of_all[i] for i in which] for of_all in (photos.paths, photos.sizes))
-    highest = cached_features(Highest(model.model), some, words.SIDE, Path(folder) / "highest", batch=4)
+    highest = cached_features(Highest(model.model), some, words.SIDE, Path(folder) / "highest")
     return highest.argsort(dim=0, descending=True, stable=True)[:TOP].T
 
 
