@@ -6,6 +6,7 @@ import logging
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import ipywidgets as widgets
 import numpy as np
@@ -481,6 +482,26 @@ def test_a_clip_plays_pauses_and_a_typed_frame_stays(clip, monkeypatch):
 
     asyncio.run(watch())
     assert shown[:4] == ["frame 2", "frame 3", "frame 4", "frame 1"]
+
+
+def test_a_quick_pause_and_play_does_not_double_the_speed(clip, monkeypatch):
+    """Once two steps followed each other in each turn, so that every second frame was never seen."""
+    monkeypatch.setattr("cam_explorer.video.RATE", 20)
+    film = cam_explorer.Film(room(1), clip.images[:4])
+
+    async def watch():
+        film.play.value = True
+        await asyncio.sleep(0.03)
+        film.play.value, film.play.value = False, True
+        steps, move = [], film.set
+        film.set = lambda **changes: steps.append(asyncio.get_running_loop().time()) or move(**changes)
+        while len(steps) < 6:
+            await asyncio.sleep(0.01)
+        film.play.value = False
+        return steps
+
+    steps = asyncio.run(watch())
+    assert min(after - before for before, after in pairwise(steps)) > 0.045
 
 
 def test_frames_from_a_gif_a_folder_and_a_list(tmp_path):

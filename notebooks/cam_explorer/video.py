@@ -97,6 +97,7 @@ class Film(ExplorerWidget):
 
     ask = ()
     rest = ("label", "style", "rule", "threshold", "opacity")
+    _soon: asyncio.TimerHandle | None = None
 
     def __init__(self, source: Source, frames, settings: Settings | None = None,
                  truth: Sequence[tuple] | None = None):  # fmt: skip
@@ -131,16 +132,15 @@ class Film(ExplorerWidget):
 
     def _start_or_stop(self, playing: bool) -> None:
         self.play.description = self.play.icon = "pause" if playing else "play"
+        if self._soon:  # else two would step after a quick pause and play
+            self._soon.cancel()
         with suppress(RuntimeError):  # without an event loop nothing plays
-            loop = asyncio.get_running_loop()
-            if playing:
-                loop.call_later(1 / RATE, self._next)
+            self._soon = asyncio.get_running_loop().call_later(1 / RATE, self._next) if playing else None
 
     def _next(self) -> None:
-        if self.play.value:
-            frame = self.frames.index(self.current()) + 1
-            self.set(picture=f"frame {frame % len(self.frames) + 1}")
-            asyncio.get_running_loop().call_later(1 / RATE, self._next)
+        frame = self.frames.index(self.current()) + 1
+        self.set(picture=f"frame {frame % len(self.frames) + 1}")
+        self._soon = asyncio.get_running_loop().call_later(1 / RATE, self._next)
 
     def draw(self) -> tuple[Image.Image, str]:
         frame = self.current()
