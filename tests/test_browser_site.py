@@ -150,7 +150,7 @@ MEASURE = """async () => {
         });
         found.push({
             number: number + 1, sizes, figures, window: [box.width, box.height],
-            out: [slide, ...parts].filter(part =>
+            out: [slide, ...parts].filter(part => !part.parentElement.closest(".moves")).filter(part =>
                 shown(part).bottom > box.bottom + 1 || shown(part).right > box.right + 1
                 || part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).overflowX !== "auto"
                 || part === slide && part.scrollHeight > part.clientHeight + 1
@@ -158,6 +158,14 @@ MEASURE = """async () => {
         });
     }
     return found;
+}"""
+# the first wide figure, moved to its end: how far, what is left beyond its right edge, what stands above it
+TO_THE_RIGHT = """() => {
+    const figure = document.querySelector("figure.moves"), { h, v } = Reveal.getIndices(figure.closest("section"));
+    Reveal.slide(h, v, 99);
+    figure.scrollLeft = 9999;
+    const beyond = figure.querySelector("img").getBoundingClientRect().right - figure.getBoundingClientRect().right;
+    return [figure.scrollLeft, beyond, getComputedStyle(figure, "::before").content];
 }"""
 NUMBER = "() => parseFloat(getComputedStyle(document.querySelector('.slide-number')).fontSize) * 0.75"
 
@@ -197,6 +205,12 @@ def test_figures_are_sharp_on_a_wall_and_their_text_has_18_points(browser, tmp_p
     figures = [figure for slide in seen for figure in slide["figures"]]
     assert len(figures) >= 5 and all(figure["enlarged"] <= 1 for figure in figures)
     assert all(figure["text"] >= 17.9 for figure in figures)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert overflowing(page) == []
+    on_a_phone = [figure["text"] for slide in page.evaluate(MEASURE) for figure in slide["figures"]]
+    assert len(on_a_phone) == len(figures) and min(on_a_phone) >= 6.5
+    moved, beyond, said = page.evaluate(TO_THE_RIGHT)
+    assert moved > 50 and abs(beyond) <= 1 and "move it sideways" in said
     assert "stored in the lessons" not in (tmp_path / "index.html").read_text(encoding="utf-8")
     assert wrong == []
     page.close()
