@@ -6,6 +6,7 @@ fewer nodes than there are thresholds times regions. One pass builds it, and no 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -56,12 +57,13 @@ def best_overlaps(found: Regions, truth: Tensor, count: int, every: bool, none: 
 
 
 def _labelled(levels: np.ndarray, count: int, connectivity: int, weights: np.ndarray) -> Regions:
-    """Each threshold by itself."""
+    """Each threshold by itself, where some pixel lies between it and the one before: else nothing has changed."""
+    starts = np.flatnonzero(np.bincount(levels.ravel(), minlength=count)[:count])
     parts = []
-    for t in range(count):
-        boxes, sums = component_boxes(levels > t, weights, connectivity)
+    for low, high in pairwise(np.unique([0, *starts, count])):
+        boxes, sums = component_boxes(levels > low, weights, connectivity)
         n = len(boxes)
-        parts.append(Regions(np.full(n, t), np.full(n, t + 1), boxes, sums, np.arange(n)))
+        parts.append(Regions(np.full(n, low), np.full(n, high), boxes, sums, np.arange(n)))
     return joined(*parts)
 
 

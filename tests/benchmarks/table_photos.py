@@ -96,7 +96,7 @@ def measured(photos, quick: bool = False) -> dict:
     at20, best = judge(scores.centred_box(len(photos), size), truth)
     rows = {"fixed box": {"boxes_at_20": at20, "max_box_acc": best}}
     for name, stride in ((LITE0, 32), (f"{LITE0}, dilated", 16))[: 1 if quick else 2]:
-        model, logits, maps = CamModel(networks.dilate(network, stride)), [], []
+        model, logits, maps = networks.fast_cams(networks.dilate(network, stride)), [], []
         for x, c in zip(images.split(20), photos.labels.split(20), strict=True):
             cams = model(x)
             logits.append(cams.logits)
@@ -106,7 +106,7 @@ def measured(photos, quick: bool = False) -> dict:
         rows[name] = {"top1_error": error[1], "top5_error": error[5], "boxes_at_20": at20, "max_box_acc": best}
         rows[name]["peak_in_box"] = scores.pointing_game(maps, truth)
     drawn, (network, _) = drawn_world.load("objects", "test", n=300, size=128), networks.load_checkpoint("objects-gap")
-    parts, model = zip(drawn.images.split(20), drawn.labels.split(20), strict=True), CamModel(network)
+    parts, model = zip(drawn.images.split(20), drawn.labels.split(20), strict=True), networks.fast_cams(network)
     maps = torch.cat([model(x).maps(c, size=(128, 128))[:, 0] for x, c in parts])
     for name, found in (("drawings", maps), ("drawings, fixed box", scores.centred_box(300, (128, 128)))):
         rows[name] = dict(zip(("boxes_at_20", "max_box_acc"), judge(found, drawn.boxes), strict=True))

@@ -72,16 +72,17 @@ def measured(photos, quick: bool = False) -> dict:
     network, weights = networks.pretrained()
     mobile, its_weights = networks.pretrained("mobilenet_v2")
     normalise = v2.Normalize(its_weights.transforms().mean, its_weights.transforms().std)
-    model, finer, mobile = (CamModel(one) for one in (network, networks.dilate(network, 16), mobile))
+    model, finer, mobile = CamModel(network), *map(networks.fast_cams, (networks.dilate(network, 16), mobile))
+    same = networks.fast(network, low_precision=False)  # but for rounding, which is much to a head that learns
     (height, width), n = photos.sizes[0], len(photos)
-    maps = {
-        "class activation map": lambda x, y: model(x).maps(y)[:, 0],
-        "dilated": lambda x, y: finer(x).maps(y)[:, 0],
-        "mobilenet_v2": lambda x, y: mobile(normalise(x)).maps(y)[:, 0],
-        "backprop": lambda x, y: saliency.input_gradient(network, x, y),
-        "occlusion": lambda x, y: saliency.occlusion(network, x, y, window=64, stride=32),
-        "Gaussian": lambda x, y: scores.centred_gaussian(len(x), (height, width)),
-        "fixed box": lambda x, y: scores.centred_box(len(x), (height, width)),
+    maps = {  # of pictures, labels, and what the network made of them
+        "class activation map": lambda x, y, cams: cams.maps(y)[:, 0],
+        "dilated": lambda x, y, _: finer(x).maps(y)[:, 0],
+        "mobilenet_v2": lambda x, y, _: mobile(normalise(x)).maps(y)[:, 0],
+        "backprop": lambda x, y, _: saliency.input_gradient(same, x, y),
+        "occlusion": lambda x, y, _: saliency.occlusion(same, x, y, window=64, stride=32),
+        "Gaussian": lambda x, *_: scores.centred_gaussian(len(x), (height, width)),
+        "fixed box": lambda x, *_: scores.centred_box(len(x), (height, width)),
     }
     steps = [0.2] if quick else STEPS
     if quick:
@@ -91,10 +92,10 @@ def measured(photos, quick: bool = False) -> dict:
     for start in range(0, n, 20):
         here = slice(start, start + 20)
         x, y = v2.functional.resize(photos.images[here], [224, 224]) / 255, photos.labels[here]
-        with torch.no_grad():
-            features.append(model(x).features)
+        cams = model(x)
+        features.append(cams.features)
         for name, draw in maps.items():
-            one = F.interpolate(draw(x, y).detach()[:, None], (height, width), mode="bilinear")[:, 0]
+            one = F.interpolate(draw(x, y, cams).detach()[:, None], (height, width), mode="bilinear")[:, 0]
             sweeps[name].update(one, photos.boxes[here])
     hits = {name: at_both(sweep.compute().outcomes[:, 0], steps) for name, sweep in sweeps.items()}
 
