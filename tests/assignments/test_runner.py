@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-from pathlib import Path
 
 import pytest
 import tiny_course as tiny
@@ -43,7 +41,7 @@ def team(place) -> runner.Team:
     """What a Team needs to start a worker."""
     made = runner.Team.__new__(runner.Team)
     made.course, made.state, made.limits, made.isolated = place, place, runner.Limits(), True
-    made.prepared, made.workers_end = {tiny.NAME: place}, subprocess.DEVNULL
+    made.prepared = {tiny.NAME: place}
     (place / "gradebook.db").touch()
     return made
 
@@ -51,11 +49,12 @@ def team(place) -> runner.Team:
 def failed(place, monkeypatch, **files: str) -> str:
     """The reason in the table when a worker leaves these files and no result."""
 
-    def worker(command, **options):
+    def in_worker(team, work, seconds):
         for name, content in files.items():
-            Path(options["cwd"], f"{name}.txt").write_text(content)
+            (work / f"{name}.txt").write_text(content)
+        return True
 
-    monkeypatch.setattr(runner.subprocess, "run", worker)
+    monkeypatch.setattr(runner.Team, "_in_worker", in_worker)
     submission = Submission("anna", tiny.NAME, tiny.source())
     team(place).grade(submission, "key")
     return runner._result(place, submission)["failed"]
