@@ -14,8 +14,7 @@ import pytest
 import reading
 import wall
 import yaml
-from bs4 import BeautifulSoup
-from built import problems
+from built import problems, soup
 from conftest import ROOT
 from lessons import LESSONS, code_cells, read
 from nbclient.exceptions import CellExecutionError
@@ -25,10 +24,6 @@ from cam_helpers import pictures
 
 PARTS = ("site", "slides", "figures")
 COMPANION = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
-
-
-def soup(path):
-    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
 
 
 def alts(path) -> list[str]:
