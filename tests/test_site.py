@@ -14,7 +14,7 @@ import pytest
 import reading
 import wall
 import yaml
-from built import problems, soup
+from built import build_once, problems, soup
 from conftest import ROOT
 from lessons import LESSONS, code_cells, read
 from nbclient.exceptions import CellExecutionError
@@ -36,6 +36,13 @@ def alts(path) -> list[str]:
 @pytest.mark.parametrize("what", PARTS)
 def test_links_lead_somewhere_and_pictures_have_words(built, what):
     assert problems(built(what)) == []
+
+
+def test_what_one_worker_has_built_another_takes(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("built.build", lambda what, out: asked.append(out))
+    found = {build_once("site", tmp_path / "dist") for _ in range(2)}
+    assert found == {tmp_path / "dist" / "site"} == set(asked) and len(asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from grader import commands, isolation
 from grader import course as courses
 
 pytestmark = pytest.mark.slow
-STUDENTS = 24  # each costs two to three seconds of a core; the command grades sixty
+STUDENTS = 16  # each costs one to two seconds of a core; the command grades sixty
 
 
 @pytest.mark.skipif(bool(isolation.missing()), reason="bubblewrap does not work here")

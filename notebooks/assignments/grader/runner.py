@@ -22,7 +22,7 @@ import psutil
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from cam_helpers.files import replacing
+from class_list.files import replacing
 from class_list.people import People
 from class_list.table import write_table
 from collector import Person, Submission
