@@ -33,6 +33,7 @@ from . import fingerprint, isolation
 
 ERROR = re.compile(r"^Traceback .*\n(?:[ \t].*\n|\n)*(\S.*)", flags=re.M)  # what a traceback ends with
 KINDS = (("autograded", "ipynb"), ("feedback", "html"))
+WORKER = ["-m", "grader.worker"]
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class Team:
         env = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         with open(work / "output.txt", "wb") as output:  # for what it says when it cannot start
-            command = [sys.executable, "-m", "grader.worker"]
+            command = [sys.executable, *WORKER]
             worker = subprocess.Popen(command, env=env, cwd=courses.ASSIGNMENTS, stderr=output, **pipes)
         self.workers.append(worker)
         if self.closed:

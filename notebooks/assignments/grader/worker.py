@@ -28,10 +28,11 @@ from .safe import MakeSafe
 def serve() -> None:
     """Grade one folder after the other, until standard input is closed."""
     while line := sys.stdin.readline():
-        child = os.fork() if hasattr(os, "fork") else 0  # where it cannot, this process grades one folder and ends
+        child = os.fork() if sys.platform == "linux" else 0  # elsewhere this process grades one folder and ends
         if not child:
             folder = Path(json.loads(line))
             os.chdir(folder)
+            os.dup(1)  # open until this process ends, which the runner waits for where it is the only one
             output = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(output, 1)
             os.dup2(output, 2)
