@@ -32,9 +32,13 @@ def build_once(what: str, folder: Path) -> Path:
     return folder / what
 
 
-@functools.lru_cache(40)  # a page of a lesson takes a second, and several tests read it
 def soup(path: Path) -> BeautifulSoup:
     """A page, parsed; not to be changed."""
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(40)  # a page of a lesson takes a second, and several tests read it
+def _parsed(path: Path, changed: int) -> BeautifulSoup:
     return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
 
 

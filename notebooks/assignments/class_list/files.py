@@ -1,4 +1,4 @@
-"""The atomic writer of cam_helpers, by its path: the package itself loads PyTorch, three seconds of each command."""
+"""The atomic writer of cam_helpers, by its path: the package loads PyTorch, three seconds that only archives need."""
 
 import importlib.util
 from pathlib import Path
