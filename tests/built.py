@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup
 from conftest import ROOT
+from filelock import FileLock
 
 
 def build(what: str, out: Path) -> Path:
@@ -19,12 +21,30 @@ def build(what: str, out: Path) -> Path:
     return out
 
 
+def build_once(what: str, folder: Path) -> Path:
+    """Build it in the folder `folder`, unless this or another process has done so."""
+    folder.mkdir(exist_ok=True)
+    done = folder / f"{what}.done"
+    with FileLock(folder / f"{what}.lock"):  # another process waits for the one that builds
+        if not done.exists():
+            build(what, folder / what)
+            done.touch()
+    return folder / what
+
+
+def soup(path: Path) -> BeautifulSoup:
+    """A page, parsed; not to be changed."""
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(40)  # a page of a lesson takes a second, and several tests read it
+def _parsed(path: Path, changed: int) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
 def problems(folder: Path) -> list[str]:
     """Links that lead nowhere, pictures without words or files, and whatever a page would fetch from elsewhere."""
-    pages = {
-        path.resolve(): BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        for path in folder.rglob("*.html")
-    }
+    pages = {path.resolve(): soup(path.resolve()) for path in folder.rglob("*.html")}
     names = {path: {tag.get("id") or tag.get("name") for tag in page.find_all(True)} for path, page in pages.items()}
     found = []
     for path, page in pages.items():

@@ -1,19 +1,23 @@
-"""What the tests share: no windows, no surprise threads, and real data only where there is some."""
+"""What the tests share: no windows, no surprise threads, and real data only where there is some.
+
+PyTorch is imported by the tests that need it: those of a lesson's form take seconds less without.
+"""
 
 import functools
 import os
 import shutil
 import socket
+import sys
 from pathlib import Path
 
 import matplotlib
 import pytest
-import torch
 
 import drawn_world
 
 matplotlib.use("Agg")
-torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
+os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))  # before PyTorch looks
+sys.modules.setdefault("rfc3987_syntax", None)  # nbformat's optional parser of web addresses takes 1.3 s to load
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = ("test_every_submission_ends", "test_solutions_are_right", "[nodules]", "test_a_class_is_graded")
@@ -49,6 +53,8 @@ def empty_home(monkeypatch, tmp_path):
     for variable in ("CAM_OFFLINE", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    import torch
+
     monkeypatch.setattr(torch.hub, "_hub_dir", None)
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
@@ -84,11 +90,12 @@ def own_data(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    """A function: "site", "slides" or "figures" -> the folder that `pages.py` made of it, once a session."""
-    from built import build
+    """A function: "site", "slides" or "figures" -> the folder that `pages.py` made of it, once for all workers."""
+    from built import build_once
 
-    folder = tmp_path_factory.mktemp("dist")
-    return functools.cache(lambda what: build(what, folder / what))
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder  # it holds the workers' own
+    return functools.cache(lambda what: build_once(what, shared / "dist"))
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,7 @@ import pytest
 import reading
 import wall
 import yaml
-from bs4 import BeautifulSoup
-from built import problems
+from built import build_once, problems, soup
 from conftest import ROOT
 from lessons import LESSONS, code_cells, read
 from nbclient.exceptions import CellExecutionError
@@ -25,10 +24,6 @@ from cam_helpers import pictures
 
 PARTS = ("site", "slides", "figures")
 COMPANION = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
-
-
-def soup(path):
-    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
 
 
 def alts(path) -> list[str]:
@@ -41,6 +36,13 @@ def alts(path) -> list[str]:
 @pytest.mark.parametrize("what", PARTS)
 def test_links_lead_somewhere_and_pictures_have_words(built, what):
     assert problems(built(what)) == []
+
+
+def test_what_one_worker_has_built_another_takes(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("built.build", lambda what, out: asked.append(out))
+    found = {build_once("site", tmp_path / "dist") for _ in range(2)}
+    assert found == {tmp_path / "dist" / "site"} == set(asked) and len(asked) == 1
 
 
 @pytest.mark.parametrize(

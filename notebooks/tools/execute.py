@@ -20,8 +20,6 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.util import run_sync
 
-from cam_helpers import files
-
 VIEW = "application/vnd.jupyter.widget-view+json"
 LARGEST_STATE = 300_000  # characters
 
@@ -104,7 +102,9 @@ def is_bar(output) -> bool:
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Write a notebook; an interrupted run loses no lesson."""
-    with files.replacing(path) as file:
+    from cam_helpers.files import replacing  # it loads PyTorch, which those who only run a notebook wait for in vain
+
+    with replacing(path) as file:
         file.write(f"{nbformat.writes(notebook)}\n".encode())
 
 

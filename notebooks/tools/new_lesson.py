@@ -9,8 +9,6 @@ from pathlib import Path
 
 import nbformat
 
-from cam_helpers.files import replacing
-
 FOLDER = Path(__file__).resolve().parent.parent
 TEMPLATE = FOLDER / "template" / "NN_your_topic.ipynb"
 
@@ -33,6 +31,8 @@ def start(name: str, folder: Path = FOLDER) -> Path:
     title = notebook.cells[0]
     title.source = title.source.replace("# NN · ", f"# {name[:2]} · ", 1)
     path = folder / f"{name}.ipynb"
+    from cam_helpers.files import replacing  # it loads PyTorch: not before the name is right
+
     with replacing(path) as file:
         file.write(f"{nbformat.writes(notebook)}\n".encode())
     return path

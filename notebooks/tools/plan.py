@@ -14,8 +14,6 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from cam_helpers.files import replacing
-
 NOTEBOOKS = Path(__file__).resolve().parents[1]
 PAGES = (NOTEBOOKS / "TERM.md", NOTEBOOKS / "README.md", NOTEBOOKS / "assignments" / "README.md")
 START = NOTEBOOKS.parent / "README.md"
@@ -204,6 +202,8 @@ if __name__ == "__main__":
     for page in (*PAGES, START):
         before, text = page.read_text(encoding="utf-8"), written(page)
         if text != before:
+            from cam_helpers.files import replacing  # it loads PyTorch, which tests and validate.py do not need
+
             with replacing(page) as file:
                 file.write(text.encode())
         print(f"{page.relative_to(NOTEBOOKS.parent)}: {'as it was' if text == before else 'written'}")

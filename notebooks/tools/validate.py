@@ -38,15 +38,16 @@ def notebooks(places: list[str]) -> list[Path]:
 def commands(lessons: list[Path], package: list[str], workers: str, named: bool) -> dict[str, list[str]]:
     """The part's name -> what pytest is told. named: only what concerns these lessons."""
     spread = ["-n", workers]
+    plain = ["-p", "no:nbval"]  # the plugin loads much, and only `cells` needs it
     cells = ["--dist", "loadfile", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout", "600"]
     about_lessons = [f"--ignore={name}" for name in OF_LESSONS[::2]]  # anatomy and lessons: parts of their own
     stems = " or ".join(path.stem for path in lessons)
     these = ["-k", stems] if named else []
     solved = f"solutions and ({stems})" if named else "solutions"
     return {
-        "package": [*spread, "-m", "not slow", *about_lessons, *package],
-        "anatomy": ["-m", "not slow", *these, *(OF_LESSONS if named else OF_LESSONS[:1])],
-        "exercises": [*spread, "-m", "slow", "-k", solved, OF_LESSONS[2]],
+        "package": [*plain, *spread, "-m", "not slow", *about_lessons, *package],
+        "anatomy": [*plain, "-m", "not slow", *these, *(OF_LESSONS if named else OF_LESSONS[:1])],
+        "exercises": [*plain, *spread, "-m", "slow", "-k", solved, OF_LESSONS[2]],
         "cells": [*spread, *cells, *map(str, lessons)],
     }
 

@@ -34,7 +34,7 @@ import psutil
 from nbformat.v4 import new_code_cell, new_notebook
 
 sys.path.extend(str(Path(__file__).resolve().parents[2] / "notebooks" / name) for name in ("assignments", "tools"))
-from cam_helpers.files import replacing
+from class_list.files import replacing
 from class_list.table import read_table
 from grader import course as courses
 

@@ -21,6 +21,8 @@ SOURCE = courses.ASSIGNMENTS / "source"
 NAMES = courses.assignments(courses.ASSIGNMENTS)
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 HIDDEN, END_HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
+# exercises whose reference trains for half a minute: where bubblewrap works, test_grade_assignments.py marks it
+TRAINED = {} if isolation.missing() else {"nodules": "detector"}
 
 
 class Assignment:
@@ -195,13 +197,14 @@ def test_marks(name):
     a, wrongly = load(name), []
     solved = {exercise: a.code[exercise] for exercise in a.exercises}
     everything = dict(a.tests)
+    here = [test for test in everything if test not in a.tests_of(TRAINED.get(name, "none"))]
 
     def points(marks):
         return {test: mark[0] for test, mark in marks.items()}
 
     for label, change in {"reference": None, "+ noise": noise(1 + 1e-6), "- noise": noise(1 - 1e-6)}.items():
-        marks = a.marks(solved, change=change)
-        if points(marks) != everything:
+        marks = a.marks(solved, here, change)
+        if points(marks) != {test: everything[test] for test in here}:
             wrongly.append((label, {test: mark for test, mark in marks.items() if mark[1]}))
 
     marks = a.marks({})
@@ -210,8 +213,8 @@ def test_marks(name):
 
     for exercise in a.exercises:  # no test needs another exercise's answer
         own = a.tests_of(exercise)
-        marks = a.marks({exercise: a.code[exercise]})
-        if points(marks) != {test: p if test in own else 0 for test, p in everything.items()}:
+        marks = a.marks({exercise: a.code[exercise]}, here)
+        if points(marks) != {test: everything[test] if test in own else 0 for test in here}:
             wrongly.append((f"only {exercise}", marks))
 
         for label, source in a.right[exercise].items():

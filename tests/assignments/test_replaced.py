@@ -53,21 +53,20 @@ RIGHT = {
 ZERO = "def twice(x):\n    return torch.zeros_like(x)"
 ANSWERS = {
     "right": RIGHT,
-    "torch": RIGHT | {"twice": f"torch.allclose = torch.equal = lambda *a, **k: True\n{ZERO}"},
-    "methods": RIGHT
-    | {"twice": f"torch.Tensor.tolist = lambda self: [[2.0] * 3] * 2\ntorch.Tensor.double = torch.relu\n{ZERO}"},
-    "assertions": RIGHT
+    "libraries": RIGHT
     | {
-        "twice": "np.testing.assert_allclose = lambda *a, **k: None\n"
+        "twice": "torch.allclose = torch.equal = lambda *a, **k: True\n"
+        "torch.Tensor.tolist = lambda self: [[2.0] * 3] * 2\ntorch.Tensor.double = torch.relu\n"
+        "np.testing.assert_allclose = lambda *a, **k: None\n"
         f"unittest.TestCase.assertEqual = lambda *a, **k: None\n{ZERO}"
     },
     "course": RIGHT | {"twice": f"checks.require = checks.numbers = lambda *a, **k: 2 * ONES.double()\n{ZERO}"},
     "code": RIGHT | {"twice": f"checks.require.__code__ = (lambda *a, **k: None).__code__\n{ZERO}"},
-    "name": RIGHT | {"twice": f"class checks:\n    require = numbers = lambda *a, **k: 2 * ONES.double()\n{ZERO}"},
     "added": RIGHT | {"twice": f"torch.Tensor.added = lambda self: True\n{RIGHT['twice']}"},
-    "subclass": RIGHT
+    "name_and_subclass": RIGHT
     | {
-        "twice": "class Liar(torch.Tensor):\n    @classmethod\n"
+        "twice": "class checks:\n    require = numbers = lambda *a, **k: 2 * ONES.double()\n"
+        "class Liar(torch.Tensor):\n    @classmethod\n"
         "    def __torch_function__(cls, function, types, args=(), kwargs=None):\n"
         "        return True if function in (torch.allclose, torch.equal) else torch.full((2, 3), 2.0)\n"
         "def twice(x):\n    return torch.zeros_like(x).as_subclass(Liar)"
@@ -75,14 +74,12 @@ ANSWERS = {
     "helper": RIGHT | {"maps": "maps = class_activation_maps"},
 }
 POINTS = dict.fromkeys(ANSWERS, 1) | {"right": 6, "added": 6, "helper": 5}
-NOTES = {
-    "torch": "torch.allclose",
-    "methods": "torch.Tensor.tolist",
-    "assertions": "replaced numpy.testing.assert_allclose",
-    "course": "cam_helpers.checks.numbers",
-    "code": "replaced cam_helpers.checks.require",
-    "added": "replaced torch.Tensor.added",
-    "subclass": "worth a look: __torch_function__",
+NOTES = {  # words of each one's note
+    "libraries": ("torch.allclose", "torch.Tensor.tolist", "numpy.testing.assert_allclose", "TestCase.assertEqual"),
+    "course": ("cam_helpers.checks.numbers",),
+    "code": ("replaced cam_helpers.checks.require",),
+    "added": ("replaced torch.Tensor.added",),
+    "name_and_subclass": ("worth a look: __torch_function__",),
 }
 
 
@@ -110,5 +107,6 @@ def test_what_is_replaced_is_put_back_before_each_test_and_named(tmp_path):
         nbformat.write(tiny.handed_in(released, **answers), folder / f"{name}.ipynb")
     rows = {row["student"]: row for row in read_table(runner.grade(folder, course, workers=2))}
     assert {name: float(row["points"] or -1) for name, row in rows.items()} == POINTS
-    assert {name: rows[name]["notes"] for name, words in NOTES.items() if words not in rows[name]["notes"]} == {}
+    missing = {(name, word) for name, words in NOTES.items() for word in words if word not in rows[name]["notes"]}
+    assert not missing, [rows[name]["notes"] for name, _ in missing]
     assert rows["right"]["notes"] == rows["helper"]["notes"] == ""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import queue
 import subprocess
-from pathlib import Path
+import sys
 
+import nbgrader.api
+import psutil
 import pytest
 import tiny_course as tiny
 
 from class_list.table import LONGEST_CELL, read_table, write_table
 from collector import Submission
+from grader import course as courses
 from grader import runner
 
 NAMES = ["Jörg", "राम", "李", "Łukasz"]
@@ -43,7 +47,7 @@ def team(place) -> runner.Team:
     """What a Team needs to start a worker."""
     made = runner.Team.__new__(runner.Team)
     made.course, made.state, made.limits, made.isolated = place, place, runner.Limits(), True
-    made.prepared, made.workers_end = {tiny.NAME: place}, subprocess.DEVNULL
+    made.prepared, made.workers, made.idle, made.closed = {tiny.NAME: place}, [], queue.SimpleQueue(), False
     (place / "gradebook.db").touch()
     return made
 
@@ -51,11 +55,12 @@ def team(place) -> runner.Team:
 def failed(place, monkeypatch, **files: str) -> str:
     """The reason in the table when a worker leaves these files and no result."""
 
-    def worker(command, **options):
+    def in_worker(team, work, seconds):
         for name, content in files.items():
-            Path(options["cwd"], f"{name}.txt").write_text(content)
+            (work / f"{name}.txt").write_text(content)
+        return True
 
-    monkeypatch.setattr(runner.subprocess, "run", worker)
+    monkeypatch.setattr(runner.Team, "_in_worker", in_worker)
     submission = Submission("anna", tiny.NAME, tiny.source())
     team(place).grade(submission, "key")
     return runner._result(place, submission)["failed"]
@@ -89,3 +94,61 @@ def test_the_reason_is_the_line_that_names_the_error(tmp_path, monkeypatch, line
 def test_the_reason_without_an_error_is_the_last_line(tmp_path, monkeypatch):
     assert failed(tmp_path, monkeypatch, output="Started\nKilled\n") == "Killed"
     assert failed(tmp_path, monkeypatch) == "the worker ended without a message"
+
+
+# -- workers ----------------------------------------------------------------------------------------------------------
+
+ANSWERS = "import sys\nfor line in sys.stdin: print(flush=True)"
+HANGS = "import subprocess, sys\nsys.stdin.readline()\nsubprocess.run(['sleep', '60'])"
+ENDS = "import sys\nsys.stdin.readline()"
+
+
+def working(place, monkeypatch, code: str) -> runner.Team:
+    """A team whose workers run `code`, with the runner's own pipes."""
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        runner.subprocess, "Popen", lambda command, **options: popen([sys.executable, "-S", "-c", code], **options)
+    )
+    return team(place)
+
+
+def test_a_worker_takes_one_submission_after_the_other_and_ends_with_the_team(tmp_path, monkeypatch):
+    made = working(tmp_path, monkeypatch, ANSWERS)
+    assert [made._in_worker(tmp_path, 60) for _ in range(3)] == [True] * 3 and len(made.workers) == 1
+    assert made.workers[0].poll() is None
+    made.close()
+    assert made.workers[0].poll() == 0
+
+
+def test_a_worker_that_ended_is_replaced(tmp_path, monkeypatch):
+    made = working(tmp_path, monkeypatch, ENDS)
+    assert [made._in_worker(tmp_path, 60) for _ in range(2)] == [True] * 2 and len(made.workers) == 2
+    made.close()
+
+
+def test_what_takes_too_long_is_ended_with_all_it_started(tmp_path, monkeypatch):
+    made = working(tmp_path, monkeypatch, HANGS)
+    before = set(psutil.Process().children(recursive=True))
+    assert not made._in_worker(tmp_path, 2) and made.idle.empty()
+    made.close()
+    left = set(psutil.Process().children(recursive=True)) - before
+    assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_a_team_that_is_closed_grades_nothing_more(tmp_path, monkeypatch):
+    made = working(tmp_path, monkeypatch, ANSWERS)
+    made.close()
+    made._in_worker(tmp_path, 60)
+    assert made.idle.empty() and made.workers[0].wait(60) == 0
+
+
+def test_a_new_gradebook_starts_no_process(tmp_path, monkeypatch):
+    def refuse(*command, **_):
+        raise AssertionError(f"started: {command}")
+
+    course = tiny.make(tmp_path / "course")
+    monkeypatch.setattr(nbgrader.api, "get_alembic_version", refuse)  # nbgrader still has what is replaced
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    courses.register(course, tiny.NAME, tmp_path / "gradebook.db")
+    with nbgrader.api.Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as book:
+        assert book.find_assignment(tiny.NAME).max_score == 10

@@ -5,9 +5,9 @@ import zipfile
 from collections import defaultdict
 from pathlib import Path
 
-from cam_helpers.files import replacing
 from collector.names import EXPORTED
 
+from .files import replacing
 from .people import Roster, fold
 
 AROUND = re.compile(r"^[^:]*:\s*|\s*\([^)]*\)$")  # Moodle's "Assignment: NAME (Real)", Canvas's "NAME (4711)"

@@ -11,9 +11,9 @@ import nbformat
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cam_helpers.files import replacing
 from collector.cells import EXERCISE, plain
 
+from .files import replacing
 from .people import NOTHING
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")  # messages that differ in numbers are counted together

@@ -6,9 +6,9 @@ import re
 import shutil
 from pathlib import Path
 
-from cam_helpers.files import replacing
 from collector.cells import plain
 
+from .files import replacing
 from .people import NOTHING
 
 ENCODING = "utf-8-sig"  # with a mark at the beginning, by which Excel knows UTF-8; read with or without it

@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,13 +93,15 @@ def register(course: Path, name: str, book: Path) -> None:
 
     Raises RuntimeError if there are submissions of this assignment with other cells.
     """
-    from nbgrader.api import Gradebook
+    from alembic.script import ScriptDirectory  # comes with nbgrader
+    from nbgrader import api
+    from nbgrader.dbutil import ALEMBIC_DIR
     from nbgrader.preprocessors import ClearSolutions, ComputeChecksums, SaveCells
 
-    scripts = os.path.dirname(sys.executable)  # a new gradebook starts `alembic` by its name
-    os.environ["PATH"] = os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)])
+    # a new gradebook would start the command `alembic` to ask for this, which imports nbgrader again
+    api.get_alembic_version = ScriptDirectory(ALEMBIC_DIR).get_current_head
     config = configuration(course, book.parent)
-    with Gradebook(f"sqlite:///{book}", config.CourseDirectory.course_id) as gradebook:
+    with api.Gradebook(f"sqlite:///{book}", config.CourseDirectory.course_id) as gradebook:
         gradebook.update_or_create_assignment(name)
     cells = source(course, name)
     resources = {"nbgrader": {"assignment": name, "notebook": name, "db_url": f"sqlite:///{book}"}}

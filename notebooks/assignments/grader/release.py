@@ -7,7 +7,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from cam_helpers.files import replacing
+from class_list.files import replacing
 
 from .course import ASSIGNMENTS, PACKAGES, ROOT, assignments, package_files, prepare
 

@@ -1,12 +1,15 @@
 """Grade a folder of submissions: each in a process and folder of its own, marks and feedback merged at the end."""
 
+import contextlib
 import json
 import os
+import queue
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -15,10 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nbformat
+import psutil
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from cam_helpers.files import replacing
+from class_list.files import replacing
 from class_list.people import People
 from class_list.table import write_table
 from collector import Person, Submission
@@ -29,6 +33,7 @@ from . import fingerprint, isolation
 
 ERROR = re.compile(r"^Traceback .*\n(?:[ \t].*\n|\n)*(\S.*)", flags=re.M)  # what a traceback ends with
 KINDS = (("autograded", "ipynb"), ("feedback", "html"))
+WORKER = ["-m", "grader.worker"]
 
 
 @dataclass(frozen=True)
@@ -85,17 +90,16 @@ def grade(
                     bar.update()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
-                os.close(team.runner_end)
-        os.close(team.workers_end)
+                team.close()
         return merge(course, state, submissions)
 
 
 class Team:
-    """Runs a worker process for each submission. Several threads may call `grade` at the same time."""
+    """Grades each submission in a process that a worker forks. Several threads may call `grade` at the same time."""
 
     def __init__(self, course: Path, state: Path, limits: Limits, isolated: bool):
         self.course, self.state, self.limits, self.isolated = course, state, limits, isolated
-        self.workers_end, self.runner_end = os.pipe()  # workers end when the runner's end closes, even if it is killed
+        self.workers, self.idle, self.closed = [], queue.SimpleQueue(), False
         self._remove_leftovers()
         self.prepared = {}
         for name in courses.assignments(course):
@@ -136,21 +140,68 @@ class Team:
         job = {"assignment": name, "course": str(self.course), "runtime": runtime, "isolated": self.isolated}
         with replacing(work / "job.json") as file:
             file.write(json.dumps(job | asdict(self.limits) | {"key": key, "start": time.time()}).encode())
-        path = os.pathsep.join([str(courses.ASSIGNMENTS), courses.PYTHONPATH])
-        env = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-        command, seconds = [sys.executable, "-m", "grader.worker", str(work)], self.limits.seconds + 120
+        seconds = self.limits.seconds + 120
         try:
-            with open(work / "output.txt", "wb") as output:
-                streams = {"stdin": self.workers_end, "stdout": output, "stderr": output}
-                subprocess.run(command, env=env, cwd=work, timeout=seconds, **streams)
-        except subprocess.TimeoutExpired:
-            raise RuntimeError(f"no answer {seconds} s after the start") from None
+            in_time = self._in_worker(work, seconds)
         finally:
             shutil.rmtree(runtime, ignore_errors=True)
+        if not in_time:
+            raise RuntimeError(f"no answer {seconds} s after the start")
         if not (work / "result.json").is_file():
             logs = [path for path in (work / "output.txt", work / "log.txt") if path.is_file()]
             said = "\n".join(path.read_text(errors="replace") for path in logs)
             raise RuntimeError(["the worker ended without a message", *said.splitlines(), *ERROR.findall(said)][-1])
+
+    def _in_worker(self, work: Path, seconds: float) -> bool:
+        """Let a worker grade the folder `work`. -> False: it took longer than `seconds`, and was ended."""
+        try:
+            worker = self.idle.get_nowait()
+        except queue.Empty:
+            worker = self._start(work)
+        late, end = threading.Timer(seconds, _end, [worker]), time.monotonic() + seconds
+        late.start()
+        with contextlib.suppress(OSError, ValueError):  # it has ended, or `close` has been called
+            worker.stdin.write(f"{json.dumps(str(work))}\n")
+            worker.stdin.flush()
+            if worker.stdout.readline():
+                self.idle.put(worker)
+        late.cancel()
+        return time.monotonic() < end
+
+    def _start(self, work: Path) -> subprocess.Popen:
+        """A new worker. It ends when its standard input closes, even if this process is killed."""
+        path = os.pathsep.join([str(courses.ASSIGNMENTS), courses.PYTHONPATH])
+        env = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with open(work / "output.txt", "wb") as output:  # for what it says when it cannot start
+            command = [sys.executable, *WORKER]
+            worker = subprocess.Popen(command, env=env, cwd=courses.ASSIGNMENTS, stderr=output, **pipes)
+        self.workers.append(worker)
+        if self.closed:
+            worker.stdin.close()
+        return worker
+
+    def close(self) -> None:
+        """End the workers, and what they are grading."""
+        self.closed = True
+        for worker in self.workers:
+            with contextlib.suppress(OSError):
+                worker.stdin.close()
+        for worker in self.workers:
+            try:
+                worker.wait(10)
+            except subprocess.TimeoutExpired:
+                _end(worker)
+
+
+def _end(worker: subprocess.Popen) -> None:
+    """Kill a worker and all that it started."""
+    with contextlib.suppress(psutil.Error):
+        started = psutil.Process(worker.pid).children(recursive=True)
+        worker.kill()
+        for process in started:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
 
 def merge(course: Path, state: Path, submissions: list[Submission]) -> Path:

@@ -1,4 +1,9 @@
-"""Grade one notebook in a process of its own: python -m grader.worker FOLDER. It writes nothing outside FOLDER."""
+"""Grade notebooks, each in a process of its own: python -m grader.worker. Those write nothing outside its folder.
+
+A line of standard input names a folder, as JSON; a line of standard output says that its process has ended. To import
+nbgrader takes longer than to grade most notebooks: each process is forked from one that has done this and nothing else,
+which reads no submission and no message of a kernel.
+"""
 
 import contextlib
 import json
@@ -9,28 +14,43 @@ import threading
 import time
 from pathlib import Path
 
+from nbgrader.api import Gradebook
+from nbgrader.converters import Autograde, GenerateFeedback
+from nbgrader.preprocessors import Execute
+
+from .course import configuration, convert, source
+from .fingerprint import imports
+from .isolation import SOCKETS, Watch, write_kernelspec
+from .preprocessors import LimitedExecute
+from .safe import MakeSafe
+
+
+def serve() -> None:
+    """Grade one folder after the other, until standard input is closed."""
+    while line := sys.stdin.readline():
+        child = os.fork() if sys.platform == "linux" else 0  # elsewhere this process grades one folder and ends
+        if not child:
+            folder = Path(json.loads(line))
+            os.chdir(folder)
+            os.dup(1)  # open until this process ends, which the runner waits for where it is the only one
+            output = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            return main(folder)
+        os.waitpid(child, 0)
+        print(flush=True)
+
 
 def main(folder: Path) -> None:
     """Grade submitted/student/NAME/NAME.ipynb in FOLDER, as job.json says; write result.json last."""
     job = json.loads((folder / "job.json").read_text())
     name, runtime = job["assignment"], Path(job["runtime"])
     os.environ["JUPYTER_PATH"] = str(folder)
-    sys.modules["rfc3987_syntax"] = None  # an optional parser of web addresses that takes two seconds to load
     logging.getLogger("traitlets").addHandler(logging.FileHandler(folder / "log.txt"))
     with contextlib.suppress(ImportError):  # large messages from a kernel must not fill this machine's memory
         import resource
 
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], resource.getrlimit(resource.RLIMIT_DATA)[1]))
-
-    from nbgrader.api import Gradebook
-    from nbgrader.converters import Autograde, GenerateFeedback
-    from nbgrader.preprocessors import Execute
-
-    from .course import configuration, convert, source
-    from .fingerprint import imports
-    from .isolation import SOCKETS, Watch, write_kernelspec
-    from .preprocessors import LimitedExecute
-    from .safe import MakeSafe
 
     course = Path(job["course"])
     cells = [cell.source for cell in source(course, name).cells if cell.cell_type == "code"]
@@ -66,4 +86,4 @@ def _end_with_runner(watch) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve())
+    serve()

@@ -239,7 +239,7 @@ def many_statistics(place: Place) -> Iterator[Row]:
     from cam_helpers.networks import load_checkpoint
     from cam_helpers.statistics import scene_statistics
 
-    passes, each = (1, 64) if place.quick else (5, 2000)
+    passes, each = (1, 16) if place.quick else (5, 2000)
     data = drawn_world.load("scenes", "test", n=each, size=64 if place.quick else 128)
     network = load_checkpoint("scenes-gap")[0].to(place.device)
     found = []
