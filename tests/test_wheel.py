@@ -88,11 +88,11 @@ def imported(tree) -> set[str]:
 
 
 @pytest.mark.slow
-def test_a_lesson_runs_from_the_wheel_in_an_empty_folder(installed):
-    """One that needs all packages, drawn pictures and a checkpoint; every lesson's imports are looked at above."""
+@pytest.mark.parametrize("lesson", ["01_gap_derivation", "05_localize_objects"])
+def test_a_lesson_runs_from_the_wheel_in_an_empty_folder(installed, lesson):
     python, folder = installed
-    shutil.copy(ROOT / "notebooks" / "05_localize_objects.ipynb", folder)
-    run(python, folder, "05_localize_objects")
+    shutil.copy(ROOT / "notebooks" / f"{lesson}.ipynb", folder)
+    run(python, folder, lesson)
 
 
 def run(python, folder, lesson):
