@@ -39,6 +39,11 @@ EXTENT = """async () => {
     const box = output.getBoundingClientRect();
     return [box.top, Math.max(...images.map(image => image.bottom)), right - box.right];
 }"""
+COVERS = r"(\d+) % of the picture"
+MORE = """([cell, covered]) => {
+    const said = [...cell.querySelectorAll('[role=status]')].at(-1).innerText;
+    return Number(/(\\d+) % of the picture/.exec(said)[1]) > covered;
+}"""
 CHANGED = "([image, old]) => image.src !== old"
 # what has the focus: its place in the output, whether the focus can be seen, its name
 WALK = """() => {
@@ -178,8 +183,9 @@ def test_the_threshold_moves_by_keyboard_and_the_box_with_it(page, widget):
         "([box, value]) => Math.abs(box.value - value) < 1e-6", arg=[number.element_handle(), before - 0.3]
     )
     changed(page, apart, picture)
-    covers = [[float(v) for v in re.findall(r"(\d+) % of the picture", t)] for t in (text, see(page, apart, "low")[1])]
-    assert covers[1] > covers[0]
+    covered = int(re.search(COVERS, text)[1])
+    page.wait_for_function(MORE, arg=[apart.element_handle(), covered], timeout=60_000)  # after some steps on the way
+    assert int(re.search(COVERS, see(page, apart, "low")[1])[1]) > covered
 
 
 def test_what_is_under_more_moves_by_keyboard_too(page, widget):

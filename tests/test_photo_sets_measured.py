@@ -64,7 +64,7 @@ def measure_again(tmp_path, script, *options):
 @pytest.mark.slow
 def test_the_photographs_give_these_rivals(tmp_path):
     again, stored = measure_again(tmp_path, "table_rivals.py", "--quick"), photo_sets.measured("rivals")
-    assert again.keys() == stored.keys() - {"occlusion"}
+    assert again.keys() == stored.keys() - {"occlusion", "head, 60 boxes", "head, 130 boxes"}
     for row in again.keys() - {"about"}:
         allowed = 0.03 if row.startswith("head") else 0.01  # training differs a little from machine to machine
         assert again[row]["at_20"][0] == pytest.approx(stored[row]["at_20"][0], abs=allowed), row

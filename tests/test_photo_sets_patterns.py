@@ -10,7 +10,7 @@ import skimage.data
 import torch
 from conftest import ROOT
 
-from cam_helpers import CamModel, networks, scores
+from cam_helpers import CamModel, networks
 from photo_sets import measured, patterns, words
 
 
@@ -86,17 +86,13 @@ def test_the_photographs_give_these_numbers(monkeypatch):
     if not (root / "coco").is_dir() or not (root / "text").is_dir():
         pytest.skip("CAM_TEST_DATA names no folder that holds coco and text")
     monkeypatch.delenv("CAM_PRESET", raising=False)
-    # the values are compared, with the stored intervals: intervals of their own would take as long as the maps
-    monkeypatch.setattr(scores, "interval", lambda outcome: (float("nan"), float("nan")))
-    stored = measured("patterns")
-    again = run_path(str(ROOT / "tests" / "benchmarks" / "table_patterns.py"))["measure"]()["numbers"]
-    assert again["squares"]["measured on"] == stored["squares"]["measured on"]
-    for rival, row in stored["writing"].items():
-        for what, (_, low, high) in row.items():
-            assert low <= again["writing"][rival][what][0] <= high, (rival, what)
-    for phrase, row in stored["phrases"].items():
-        for negatives in ("random", "near"):
-            assert row[negatives][1] <= again["phrases"][phrase][negatives][0] <= row[negatives][2], phrase
-    for what, (_, low, high) in stored["answers"].items():
-        assert low <= again["answers"][what][0] <= high, what
-        assert again["answers"][what][1:] != [low, high], "the stored one: expected it to be measured anew"
+    again = run_path(str(ROOT / "tests" / "benchmarks" / "table_patterns.py"))["values_of_half"]()
+    stored = measured("patterns")["half"]
+    assert again.pop("squares") == stored.pop("squares") and again.keys() == stored.keys()
+    few = {"phrases": 0.15}  # of some a dozen photographs; half precision moves one or two peaks
+    for part, rows in stored.items():
+        for name, row in rows.items():
+            assert again[part][name] == pytest.approx(row, abs=few.get(part, 0.04)), (part, name)
+    for kind in ("random", "near"):
+        means = [sum(row[kind] for row in half["phrases"].values()) / len(half["phrases"]) for half in (again, stored)]
+        assert means[0] == pytest.approx(means[1], abs=0.04)

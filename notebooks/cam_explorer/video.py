@@ -116,7 +116,8 @@ class Film(ExplorerWidget):
     def _player(self) -> ipywidgets.Box:
         """The frame's number and a slider, which stop the clip, and a button that says what it would do."""
         ends, number = {"min": 1, "max": len(self.frames)}, lambda _: self.frames.index(self.current()) + 1
-        box = ipywidgets.BoundedIntText(**ends, description="frame", layout={"width": "140px"})
+        # the first digit stops the clip, whose next frame would else be written over it
+        box = ipywidgets.BoundedIntText(**ends, continuous_update=True, description="frame", layout={"width": "140px"})
         box.style.description_width = "60px"
         track = ipywidgets.IntSlider(**ends, readout=False, layout={"width": "260px"})
         for name, control in (("frame", box), ("track", track)):

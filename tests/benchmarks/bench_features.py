@@ -30,8 +30,8 @@ def seconds(run) -> float:
 
 
 def ratio(run, other, repeats: int) -> float:
-    """-> median of the seconds of run over those of other, in turn; the first calls load modules and are not timed"""
-    run(), other()
+    """-> median of the seconds of run over those of other, in turn; a first call loads modules and is not timed"""
+    run()
     return statistics.median(seconds(run) / seconds(other) for _ in range(repeats))
 
 

@@ -19,7 +19,7 @@ from cam_helpers.training import Recipe, fit
 from cam_helpers.training.loop import sgd_one_cycle
 
 LIMIT = 1.10  # the loop, as a multiple of the bare steps
-STEPS, BATCH = 40, 32
+STEPS, BATCH = 30, 32
 RECIPE = Recipe(epochs=1, batch=BATCH, precision="no", flips=False, growing=(1, 0))
 
 
