@@ -159,6 +159,11 @@ MEASURE = """async () => {
     }
     return found;
 }"""
+# the slides have been laid out for a window of this width
+FILLS = """width => {
+    const slide = Reveal.getCurrentSlide().querySelector(".slide").getBoundingClientRect();
+    return Math.abs(slide.width - width) < 1 && document.querySelector("figure.moves");
+}"""
 # the first wide figure, moved to its end: how far, what is left beyond its right edge, what stands above it
 TO_THE_RIGHT = """() => {
     const figure = document.querySelector("figure.moves"), { h, v } = Reveal.getIndices(figure.closest("section"));
@@ -206,6 +211,7 @@ def test_figures_are_sharp_on_a_wall_and_their_text_has_18_points(browser, tmp_p
     assert len(figures) >= 5 and all(figure["enlarged"] <= 1 for figure in figures)
     assert all(figure["text"] >= 17.9 for figure in figures)
     page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function(FILLS, arg=390)
     assert overflowing(page) == []
     on_a_phone = [figure["text"] for slide in page.evaluate(MEASURE) for figure in slide["figures"]]
     assert len(on_a_phone) == len(figures) and min(on_a_phone) >= 6.5
