@@ -4,8 +4,7 @@ import os
 import sys
 
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
-from grader.feedback import Feedback, GetMarks
-from grader.preprocessors import ShowMessagesOnly
+from grader.feedback import Feedback, GetMarks, ShowMessagesOnly
 
 c = get_config()  # noqa: F821  (nbgrader puts it there)
 

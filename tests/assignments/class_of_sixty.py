@@ -37,6 +37,7 @@ sys.path.extend(str(Path(__file__).resolve().parents[2] / "notebooks" / name) fo
 from class_list.files import replacing
 from class_list.table import read_table
 from grader import course as courses
+from sandbox.packages import PYTHONPATH
 
 TIMES = courses.ASSIGNMENTS.parent / "tools" / "grading.json"
 DUE = datetime(2026, 12, 1, 23, 59)
@@ -185,7 +186,7 @@ def grade(made: Generated, workers: int, *arguments: str) -> tuple[str, float]:
     ]
     command += ["--course", str(made.course), "--roster", str(made.roster), "--due", DUE.isoformat(), *arguments]
     start = time.perf_counter()
-    env = os.environ | {"PYTHONPATH": courses.PYTHONPATH}
+    env = os.environ | {"PYTHONPATH": PYTHONPATH}
     said = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
     return said, time.perf_counter() - start
 

@@ -15,7 +15,7 @@ import torch
 from nbgrader.preprocessors import CheckCellMetadata, ClearHiddenTests, ClearSolutions
 
 from grader import course as courses
-from grader import isolation
+from sandbox import isolation
 
 SOURCE = courses.ASSIGNMENTS / "source"
 NAMES = courses.assignments(courses.ASSIGNMENTS)

@@ -19,8 +19,9 @@ from conftest import ROOT
 
 from class_list.people import NOTHING
 from class_list.table import read_table
-from grader import commands, isolation
+from grader import commands
 from grader import course as courses
+from sandbox import isolation
 
 pytestmark = pytest.mark.slow
 STUDENTS = 16  # each costs one to two seconds of a core; the command grades sixty

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import tiny_course as tiny
@@ -12,6 +15,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from collector import Submission
 from grader import course as courses
 from grader import fingerprint
+from sandbox.packages import PACKAGES
 
 NAMES = set(courses.assignments(courses.ASSIGNMENTS))
 
@@ -21,9 +25,9 @@ def packages(tmp_path_factory):
     """Copies of the course's packages, to be edited."""
     folder = tmp_path_factory.mktemp("packages")
     with pytest.MonkeyPatch.context() as patch:
-        for name, path in courses.PACKAGES.items():
+        for name, path in PACKAGES.items():
             shutil.copytree(path, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-            patch.setitem(courses.PACKAGES, name, folder / name)
+            patch.setitem(PACKAGES, name, folder / name)
         yield folder
     fingerprint.of_imports.cache_clear()
 
@@ -121,3 +125,15 @@ def test_the_answers_beside_the_source_change_nothing(tmp_path):
     before = fingerprint.of_mark(course, submission)
     (course / "source" / tiny.NAME / "answers.yaml").write_text("wrong: {}")
     assert fingerprint.of_mark(course, submission) == before
+
+
+def test_every_module_that_runs_a_notebook_counts():
+    code = "import sys, grader.worker, grader.feedback\nfor name, module in [*sys.modules.items()]:\n"
+    code += "    if name.partition('.')[0] in ('grader', 'sandbox'): print(module.__file__)"
+    run = {"cwd": courses.ASSIGNMENTS, "capture_output": True, "text": True, "check": True}
+    said = subprocess.run([sys.executable, "-c", code], **run)
+    loaded = {Path(line).relative_to(courses.ASSIGNMENTS).as_posix() for line in said.stdout.splitlines()}
+    counted = {path for files in fingerprint.RUNNING for path in courses.ASSIGNMENTS.glob(files)}
+    counted = {path.relative_to(courses.ASSIGNMENTS).as_posix() for path in counted}
+    assert loaded - counted == {"grader/__init__.py"}  # it decides nothing
+    assert counted - loaded == {"grader/feedback.html.j2", "sandbox/kernel.py"}  # read as text

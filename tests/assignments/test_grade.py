@@ -25,8 +25,10 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from class_list.table import read_table
 from collector import submissions
-from grader import commands, isolation, runner
+from grader import commands, runner
 from grader import course as courses
+from sandbox import isolation
+from sandbox.packages import PACKAGES, PYTHONPATH
 
 pytestmark = pytest.mark.slow
 LONG = 600  # seconds that are waited at most for what comes in a few, on a machine that is busy with other things
@@ -271,7 +273,7 @@ def call(folder, course) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": courses.PYTHONPATH}
+    return os.environ | {"PYTHONPATH": PYTHONPATH}
 
 
 def grade_all(released, place) -> dict:
@@ -294,7 +296,7 @@ def grade_all(released, place) -> dict:
     words = {
         "PORT": server.getsockname()[1],
         "SUBMISSIONS": folder,
-        "COURSE_CODE": courses.PACKAGES["cam_helpers"],
+        "COURSE_CODE": PACKAGES["cam_helpers"],
         "PREFIX": sys.prefix,
     }
 
@@ -396,9 +398,7 @@ def check_rows_and_leftovers(graded):
     assert all(row["points"] or row["reason"] for row in graded["rows"].values())
     assert graded["left"] == []
     assert not (graded["place"] / "outside.ipynb").exists() and not (graded["place"].parent / "outside.ipynb").exists()
-    assert not list((graded["course"] / "grading").glob("work/*/*")) and not list(
-        courses.PACKAGES["cam_helpers"].glob("harm*")
-    )
+    assert not list((graded["course"] / "grading").glob("work/*/*")) and not list(PACKAGES["cam_helpers"].glob("harm*"))
 
 
 POINTS = {

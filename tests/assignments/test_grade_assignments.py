@@ -9,7 +9,8 @@ import pytest
 
 from class_list.table import read_table
 from grader import course as courses
-from grader import isolation, runner
+from grader import runner
+from sandbox import isolation
 
 COURSE = courses.ASSIGNMENTS
 SHORT = ("pooling_and_maps", "boxes_and_scores", "discover_a_pattern")  # 30 s a submission; those that train take 180

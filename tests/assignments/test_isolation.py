@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from grader import isolation
+from sandbox import isolation, watch
 
 
-class Watch(isolation.Watch):
+class Watch(watch.Watch):
     """Says what it would end, and leaves the processes of these tests alone."""
 
     def kill(self, reason: str) -> None:
@@ -20,12 +20,12 @@ class Watch(isolation.Watch):
 
 def watched(root="", memory: int = 1 << 40, seconds: float = 60) -> str:
     """The reason for which a watch would end a kernel within a few seconds; "" if it has none."""
-    watch = Watch(seconds, memory)
-    watch.root = str(root)
+    made = Watch(seconds, memory)
+    made.root = str(root)
     end = time.monotonic() + 10
-    while not watch.reason and time.monotonic() < end:
+    while not made.reason and time.monotonic() < end:
         time.sleep(0.05)
-    found, watch.reason = watch.reason, watch.reason or "the test has ended"
+    found, made.reason = made.reason, made.reason or "the test has ended"
     return found
 
 

@@ -12,7 +12,8 @@ from nbformat.v4 import new_notebook
 
 from class_list.table import read_table
 from grader import course as courses
-from grader import isolation, runner
+from grader import runner
+from sandbox import isolation
 
 pytestmark = [
     pytest.mark.slow,

@@ -12,9 +12,10 @@ from class_list.dates import deadline
 from class_list.people import People, Roster
 from class_list.platforms import write_feedback, write_marks
 from class_list.table import read_table
+from sandbox.packages import ROOT
 
 from .by_hand import renew_feedback
-from .course import ASSIGNMENTS, ROOT
+from .course import ASSIGNMENTS
 from .release import release
 from .runner import Limits, grade
 

@@ -12,29 +12,12 @@ from pathlib import Path
 import nbformat
 
 ASSIGNMENTS = Path(__file__).resolve().parents[1]
-ROOT = ASSIGNMENTS.parents[1]
-PACKAGES = {
-    "cam_helpers": ROOT / "cam_helpers",
-    "drawn_world": ROOT / "data" / "drawn_world",
-    "photo_sets": ROOT / "data" / "photo_sets",
-    "cam_explorer": ROOT / "notebooks" / "cam_explorer",
-}  # students' code sees them all
-PYTHONPATH = os.pathsep.join(dict.fromkeys(str(package.parent) for package in PACKAGES.values()))
-COMPUTED = {"__pycache__", "cache"}  # folders
-HIDDEN = re.compile(r"^[^\n]*BEGIN HIDDEN TESTS.*?END HIDDEN TESTS[^\n]*\n?", flags=re.S | re.M)
 SEED = re.compile(r"""int\(\s*os\.(?:environ\.get|getenv)\(\s*["'](CAM_\w+_SEED)["']\s*,\s*["']?(\d+)["']?\s*\)\s*\)""")
 
 
 def assignments(course: Path) -> list[str]:
     """Names of all assignments: the folders in source/ that hold a notebook of the same name."""
     return sorted(p.stem for p in course.glob("source/*/*.ipynb") if p.stem == p.parent.name)
-
-
-def package_files(package: str) -> list[Path]:
-    """Code and data of one of the course's packages, without what was computed from them."""
-    folder = PACKAGES[package]
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
-    return [path for path in files if not COMPUTED & set(path.relative_to(folder).parts)]
 
 
 def source(course: Path, name: str) -> nbformat.NotebookNode:

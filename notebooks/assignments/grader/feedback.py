@@ -1,18 +1,47 @@
 """The page that a student gets back: marks by exercise, and the notebook with what the tests said."""
 
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from nbconvert.exporters import Exporter
 from nbconvert.filters import Highlight2HTML, ansi2html
-from nbgrader.preprocessors import GetGrades
+from nbformat.v4 import new_output
+from nbgrader import utils
+from nbgrader.preprocessors import ClearHiddenTests, GetGrades
 
 from collector.cells import EXERCISE
 
 from .safe import PICTURES, alt_text, clean, markdown
 
 PAGE = "feedback.html.j2"
+HIDDEN = re.compile(r"^[^\n]*BEGIN HIDDEN TESTS.*?END HIDDEN TESTS[^\n]*\n?", flags=re.S | re.M)
+SHOWN_OUTPUT = 200_000  # characters of an output; colours take long to convert
+
+
+class ShowMessagesOnly(ClearHiddenTests):
+    """Removes hidden tests; of a test cell's output only the error message stays."""
+
+    def preprocess(self, nb, resources):
+        hidden = "\n".join(m for cell in nb.cells for m in HIDDEN.findall(cell.source) if utils.is_grade(cell))
+        lines = {line.strip() for line in hidden.splitlines() if len(line.strip()) >= 12}
+        nb, resources = super().preprocess(nb, resources)
+        lines -= {line.strip() for cell in nb.cells for line in cell.source.splitlines()}
+        for cell in nb.cells:
+            for output in cell.get("outputs", []):
+                if output.output_type == "stream" and len(output.text) > SHOWN_OUTPUT:
+                    output.text = output.text[:SHOWN_OUTPUT] + "\n(the rest of the output was left out)\n"
+                # a traceback shows the lines of the test
+                if output.output_type == "error" and utils.is_grade(cell):
+                    output.traceback = [f"{output.ename}: {output.evalue}" if output.evalue else output.ename]
+            if utils.is_grade(cell) and cell.cell_type == "code":
+                cell.outputs = [o for o in cell.outputs if o.output_type == "error"]
+            # a student's own cell may have printed them
+            shown = str(cell.get("outputs", "")).replace("\\n", "\n").replace("\\'", "'")
+            if any(line in shown for line in lines):
+                cell.outputs = [new_output("stream", name="stdout", text="(left out: it shows a hidden test)")]
+        return nb, resources
 
 
 class GetMarks(GetGrades):

@@ -1,7 +1,7 @@
 """What a mark depends on. A submission is graded again when its fingerprint changes, and only then.
 
 A fingerprint covers the submission, the instructor's notebook with this year's seeds, nbgrader's version and settings,
-the modules here that run a notebook, and what its cells import of the course's packages, directly or through others.
+the modules that run a notebook, and what its cells import of the course's packages, directly or through others.
 """
 
 import ast
@@ -14,9 +14,12 @@ from pathlib import Path
 
 import nbformat
 
-from .course import PACKAGES, package_files, source
+from sandbox.packages import PACKAGES, package_files
 
-RUNNING = ("course", "feedback", "isolation", "kernel", "notes", "preprocessors", "safe", "worker")  # modules here
+from .course import ASSIGNMENTS, source
+
+HERE = ("course.py", "feedback.*", "fingerprint.py", "notes.py", "safe.py", "worker.py")
+RUNNING = ["sandbox/*.py", *(f"grader/{file}" for file in HERE)]  # what runs a notebook and gives the mark
 
 
 def of_release(course: Path, name: str) -> str:
@@ -27,9 +30,7 @@ def of_release(course: Path, name: str) -> str:
 
 def of_mark(course: Path, submission, *settings) -> str:
     """Changes with all that a submission's mark depends on; `settings`: what else it depends on (limits)."""
-    here = Path(__file__)
-    running = [here.with_name(f"{module}.py").read_text(encoding="utf-8") for module in RUNNING]
-    running += [page.read_text(encoding="utf-8") for page in sorted(here.parent.glob("*.j2"))]
+    running = [file.read_text(encoding="utf-8") for files in RUNNING for file in sorted(ASSIGNMENTS.glob(files))]
     cells = [*submission.notebook.cells, *source(course, submission.assignment).cells]
     imported = of_imports(imports([cell.source for cell in cells if cell.cell_type == "code"]))
     release = of_release(course, submission.assignment)

@@ -8,8 +8,9 @@ import zipfile
 from pathlib import Path
 
 from class_list.files import replacing
+from sandbox.packages import PACKAGES, ROOT, package_files
 
-from .course import ASSIGNMENTS, PACKAGES, ROOT, assignments, package_files, prepare
+from .course import ASSIGNMENTS, assignments, prepare
 
 FILES = ("LICENSE", "LICENSE-lessons", "environment.yml", "pyproject.toml")
 

@@ -27,9 +27,11 @@ from class_list.people import People
 from class_list.table import write_table
 from collector import Person, Submission
 from collector.cells import EXERCISE, plain
+from sandbox import isolation
+from sandbox.packages import PYTHONPATH
 
 from . import course as courses
-from . import fingerprint, isolation
+from . import fingerprint
 
 ERROR = re.compile(r"^Traceback .*\n(?:[ \t].*\n|\n)*(\S.*)", flags=re.M)  # what a traceback ends with
 KINDS = (("autograded", "ipynb"), ("feedback", "html"))
@@ -170,7 +172,7 @@ class Team:
 
     def _start(self, work: Path) -> subprocess.Popen:
         """A new worker. It ends when its standard input closes, even if this process is killed."""
-        path = os.pathsep.join([str(courses.ASSIGNMENTS), courses.PYTHONPATH])
+        path = os.pathsep.join([str(courses.ASSIGNMENTS), PYTHONPATH])
         env = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         with open(work / "output.txt", "wb") as output:  # for what it says when it cannot start

@@ -14,14 +14,19 @@ import threading
 import time
 from pathlib import Path
 
+import nbformat
 from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde, GenerateFeedback
 from nbgrader.preprocessors import Execute
+from nbgrader.utils import is_locked
+
+from sandbox.execution import LimitedExecute
+from sandbox.isolation import SOCKETS, write_kernelspec
+from sandbox.watch import Watch
 
 from .course import configuration, convert, source
 from .fingerprint import imports
-from .isolation import SOCKETS, Watch, write_kernelspec
-from .preprocessors import LimitedExecute
+from .notes import replaced, unusual
 from .safe import MakeSafe
 
 
@@ -53,8 +58,10 @@ def main(folder: Path) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
     course = Path(job["course"])
-    cells = [cell.source for cell in source(course, name).cells if cell.cell_type == "code"]
-    write_kernelspec(folder, runtime, job["memory"], job["isolated"], imports(cells))
+    ours = [cell.source for cell in source(course, name).cells if cell.cell_type == "code"]
+    handed_in = nbformat.read(folder / "submitted" / "student" / name / f"{name}.ipynb", as_version=4)
+    theirs = [cell.source for cell in handed_in.cells if cell.cell_type == "code" and not is_locked(cell)]
+    write_kernelspec(folder, runtime, job["memory"], job["isolated"], imports(ours))
     config = configuration(course, folder)
     config.Execute.timeout = job["cell_seconds"]
     config.KernelManager.connection_file = str(runtime / "kernel.json")
@@ -72,7 +79,8 @@ def main(folder: Path) -> None:
     with Gradebook(config.CourseDirectory.db_url) as book:
         grades = book.find_submission_notebook(name, name, "student").grades
         scores = {grade.name: grade.auto_score for grade in grades}
-    result = {"key": job["key"], "scores": scores, "died": watch.died, "notes": LimitedExecute.notes}
+    notes = [*unusual(theirs), *LimitedExecute.notes, *replaced(LimitedExecute.changed)]
+    result = {"key": job["key"], "scores": scores, "died": watch.died, "notes": notes}
     result["seconds"] = round(time.time() - job["start"], 1)
     (folder / "result.part").write_text(json.dumps(result))
     (folder / "result.part").rename(folder / "result.json")

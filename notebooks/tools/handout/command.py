@@ -4,8 +4,9 @@ import argparse
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
-from grader.course import ASSIGNMENTS, ROOT, replacing_folder
+from grader.course import ASSIGNMENTS, replacing_folder
 from grader.release import for_students, pack
+from sandbox.packages import ROOT
 
 from . import __doc__ as about
 from .branch import commit

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from grader.course import ROOT
+from sandbox.packages import ROOT
 
 from .lessons import for_colab, without_solutions
 

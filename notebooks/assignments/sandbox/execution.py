@@ -1,4 +1,4 @@
-"""nbgrader preprocessors of this course: run a notebook with limits, and show in feedback only what may be seen."""
+"""nbgrader's execution of a notebook, cell by cell, with limits on time and output, in a kernel that may lie or die."""
 
 from subprocess import DEVNULL
 from typing import ClassVar
@@ -9,19 +9,16 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import ValidationError
 from nbformat.v4 import new_output
 from nbgrader import utils
-from nbgrader.preprocessors import ClearHiddenTests, Execute
+from nbgrader.preprocessors import Execute
 
 from collector.cells import EXERCISE
 
-from .course import HIDDEN
 from .isolation import root_of
-from .notes import replaced, unusual
 
 LARGEST_MESSAGE = 32 << 20  # bytes
 CELL_OUTPUT, NOTEBOOK_OUTPUT = 5_000_000, 40_000_000  # characters
 CELL_OUTPUTS = 500
 LEAST_SECONDS = 10  # of a cell, where too many others ran too long
-SHOWN_OUTPUT = 200_000  # characters of an output that feedback shows; colours take long to convert
 
 
 class Manager(AsyncKernelManager):
@@ -47,22 +44,17 @@ class Manager(AsyncKernelManager):
 class LimitedExecute(Execute):
     """Runs all cells; when the kernel dies, the cells from there on fail, and those before keep their marks."""
 
-    watch = None  # an isolation.Watch; nbgrader makes the instance, so it is set on the class before anything runs
-    notes: ClassVar[list[str]] = []  # for the table
+    # nbgrader makes the instance: what goes in and comes out is on the class
+    watch = None  # a Watch, set before anything runs
+    notes: ClassVar[list[str]] = []  # for the table: cells that were stopped
+    changed: ClassVar[list[str]] = []  # what the kernel says was replaced
 
     def __init__(self, *args, **options):
         super().__init__(*args, **(options | {"kernel_manager_class": Manager}))
         self.cell_size = self.notebook_size = 0
-        self.timeout_func, self.lost, self.too_long, self.changed = self.seconds_of, 0, set(), []
+        self.timeout_func, self.lost, self.too_long = self.seconds_of, 0, set()
         self.raise_on_iopub_timeout = False  # the reply to a request holds the error too
         self.store_widget_state = False
-
-    def preprocess(self, nb, resources, km=None):
-        own = [cell for cell in nb.cells if cell.cell_type == "code" and not utils.is_locked(cell)]
-        self.notes[:] = unusual([cell.source for cell in own])
-        done = super().preprocess(nb, resources, km)
-        self.notes += replaced(self.changed)
-        return done
 
     def seconds_of(self, cell) -> int:
         """What a cell may take. Cells that take longer may lose twice that together, others get less from then on."""
@@ -79,7 +71,7 @@ class LimitedExecute(Execute):
             words = {"ename": "TooLong", "evalue": f"This {said}.", "traceback": [f"This {said}."]}
             execute_reply = {"content": execute_reply["content"] | words}
         if isinstance(changed := execute_reply["content"].get("changed"), list):
-            self.changed += changed
+            self.changed.extend(changed)
         super().on_cell_executed(cell=cell, cell_index=cell_index, execute_reply=execute_reply)
 
     def preprocess_cell(self, cell, resources, index):
@@ -147,27 +139,3 @@ def name_of(cell, index: int) -> str:
 
 def exercise_of(cell) -> str:
     return EXERCISE.sub(r"\1", name_of(cell, -1))
-
-
-class ShowMessagesOnly(ClearHiddenTests):
-    """For feedback: hidden tests are removed, and of a test cell's output only the error message stays."""
-
-    def preprocess(self, nb, resources):
-        hidden = "\n".join(m for cell in nb.cells for m in HIDDEN.findall(cell.source) if utils.is_grade(cell))
-        lines = {line.strip() for line in hidden.splitlines() if len(line.strip()) >= 12}
-        nb, resources = super().preprocess(nb, resources)
-        lines -= {line.strip() for cell in nb.cells for line in cell.source.splitlines()}
-        for cell in nb.cells:
-            for output in cell.get("outputs", []):
-                if output.output_type == "stream" and len(output.text) > SHOWN_OUTPUT:
-                    output.text = output.text[:SHOWN_OUTPUT] + "\n(the rest of the output was left out)\n"
-                # a traceback shows the lines of the test
-                if output.output_type == "error" and utils.is_grade(cell):
-                    output.traceback = [f"{output.ename}: {output.evalue}" if output.evalue else output.ename]
-            if utils.is_grade(cell) and cell.cell_type == "code":
-                cell.outputs = [o for o in cell.outputs if o.output_type == "error"]
-            # a student's own cell may have printed them
-            shown = str(cell.get("outputs", "")).replace("\\n", "\n").replace("\\'", "'")
-            if any(line in shown for line in lines):
-                cell.outputs = [new_output("stream", name="stdout", text="(left out: it shows a hidden test)")]
-        return nb, resources
