@@ -82,8 +82,14 @@ def _even(side: int, cells: int) -> Place:
 
 
 def resize_at(maps: Tensor, centres: tuple[Tensor, Tensor], picture: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """(N,C,h,w) -> (N,C,H,W): each cell at its centre in a picture that is resized to `size`, bilinear between them;
-    outside them, the nearest cell's value."""
+    """Each cell at its centre, bilinear between the centres; outside them, the nearest cell's value -> (N,C,H,W).
+
+    Args:
+        maps: (N,C,h,w)
+        centres: rows (h,) and columns (w,) in pixels of the picture, see `centres`
+        picture: (height, width) of what the network saw
+        size: (H, W) to which the picture is resized
+    """
     for dim, (middles, side, wanted) in enumerate(zip(centres, picture, size, strict=True), 2):
         pixels = (torch.arange(wanted, device=maps.device) + 0.5) * side / wanted - 0.5
         step = float(middles[-1] - middles[0]) / max(len(middles) - 1, 1)

@@ -71,7 +71,14 @@ class Head:
         return weight.to(tensor.device, kind), bias.to(tensor.device, kind) if bias.any() else None
 
     def holds(self, record: Recording, logits: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-        """Do the maps give back the scores, up to what rounding can do?"""
+        """Do the maps give back the scores, up to what rounding can do?
+
+        Args:
+            record: of the forward pass
+            logits: (N,C), the scores that the network returned in it
+            weight: (C,K)
+            bias: (C,); None: without
+        """
         if self.head_first:
             places = record.grids()[self.scores_age][1]
             again, size = (REDUCE[self.pool](x, (2, 3)) for x in (places, places.abs()))
@@ -154,7 +161,14 @@ def _head(record: Recording, age: int, candidate: Candidate, grid: tuple[int, in
 
 
 def find_scores(record: Recording, returned, output: str | int | None, model: nn.Module) -> Ref:
-    """The class scores, before a softmax or sigmoid, in what the network returned. Raises NotCamCompatible."""
+    """The class scores, before a softmax or sigmoid, in what the network returned. Raises NotCamCompatible.
+
+    Args:
+        record: of the forward pass
+        returned: what the network returned: a tensor, or several by name or number
+        output: which of several; None: the only one, or "logits"
+        model: the network, for messages
+    """
     name, n = type(model).__name__, record.shapes[0][0]
     if output is not None:
         returned = returned[output]

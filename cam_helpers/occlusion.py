@@ -21,9 +21,13 @@ def window_corners(size: tuple[int, int], window: int, stride: int) -> Tensor:
 
 
 def hidden(images: Tensor, corner: Tensor, window: int, paint: Tensor) -> Tensor:
-    """Copies of the pictures (N,3,H,W) with one window painted over.
+    """Copies of the pictures with one window painted over -> (N,3,H,W).
 
-    corner (2,): its upper left (y, x); what lies outside the picture is cut off. paint (N,3,1,1), or fewer dimensions.
+    Args:
+        images: (N,3,H,W)
+        corner: (2,), upper left (y, x) of the window; what lies outside the picture is cut off
+        window: its side in pixels
+        paint: (N,3,1,1), or fewer dimensions
     """
     (top, left), (bottom, right) = corner.clamp_min(0).tolist(), (corner + window).clamp_min(0).tolist()
     images = images.clone()
@@ -32,7 +36,14 @@ def hidden(images: Tensor, corner: Tensor, window: int, paint: Tensor) -> Tensor
 
 
 def mean_over_windows(values: Tensor, corners: Tensor, window: int, size: tuple[int, int]) -> Tensor:
-    """values (N,M), one for each window -> (N,H,W): at each pixel the mean over the windows it is in, else 0."""
+    """At each pixel the mean over the windows it is in, 0 where it is in none -> (N,H,W).
+
+    Args:
+        values: (N,M), one for each window
+        corners: (M,2), see `window_corners`
+        window: side in pixels
+        size: (H, W)
+    """
     total, count = torch.zeros(len(values), *size), torch.zeros(size)
     for value, (y, x) in zip(values.T.cpu(), corners.tolist(), strict=True):
         total[:, y : y + window, x : x + window] += value[:, None, None]

@@ -156,7 +156,14 @@ def signed(
 
 
 def boxes(ax, xyxy, labels=None, colour: str | None = None):
-    """Draw boxes (M,4), xyxy in pixels with x2/y2 exclusive, on axes that hold a picture; labels: one text per box."""
+    """Draw boxes on a picture.
+
+    Args:
+        ax: Axes that hold the picture
+        xyxy: (M,4), pixels, x2/y2 exclusive
+        labels: one text per box; None: without
+        colour: any that matplotlib knows; None: one after another of the course's
+    """
     for i, (x1, y1, x2, y2) in enumerate(_array(xyxy).reshape(-1, 4).tolist()):
         edge = colour or BOX_COLOURS[i % len(BOX_COLOURS)]
         # pixel i covers i - 0.5 to i + 0.5 in matplotlib's coordinates

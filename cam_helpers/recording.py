@@ -44,10 +44,14 @@ class Step(NamedTuple):
 class Recording(TorchDispatchMode):
     """Inside `with Recording(images) as record:`, record.steps lists what is done with the pictures.
 
-    Of what the operations give, only the end is kept alive: everything from the last `grids` tensors on that may have
-    places, (N,·,·,·) or (N,·,·). Where it is known how many of these come before the end, the first `skipped` are not
-    kept for a moment: the pass then takes the memory that it takes alone. modules=False: steps do not know who called
-    them, which takes a little time.
+    Of what the operations give, only the end is kept alive.
+
+    Args:
+        images: the tensor that the network is called with; what depends on it is recorded
+        grids: keep everything from so many tensors before the end that may have places, (N,·,·,·) or (N,·,·)
+        skipped: how many of these to forget at once, where it is known how many come before the end: the pass then
+            takes the memory that it takes alone
+        modules: steps know whose forward called them, which takes a little time
     """
 
     UNKNOWN = Ref(-1)  # what the network had before, once something of the pictures was written into it

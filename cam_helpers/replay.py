@@ -21,8 +21,12 @@ class Unrepeatable(Exception):
 class Replay:
     """The steps of a record after a number, with other values in place of one of its tensors.
 
-    The network's own numbers are taken as they are, or in the precision `kind`. With invented=True random numbers stand
-    for them: what is so then is so for any weights (and some weights have no values).
+    Args:
+        record: of a forward pass
+        after: the number of the step after which it goes on
+        ref: the tensor whose values are replaced
+        kind: the precision of the network's own numbers; None: as they are
+        invented: random numbers stand for them: what is so then is so for any weights (and some have no values)
     """
 
     def __init__(
@@ -80,7 +84,17 @@ class Replay:
 
 
 class Candidate:
-    """A tensor of the record that may be the features, and what becomes of later ones when its values change."""
+    """A tensor of the record that may be the features, and what becomes of later ones when its values change.
+
+    Args:
+        record: of a forward pass
+        scores: the class scores in it
+        number: of the step that made the tensor
+        tensor: (N,…), one dimension of units, the others places
+        places: which dimensions are places
+        kind: torch.float or torch.double, the precision of the replay
+        invented: as in `Replay`
+    """
 
     def __init__(self, record: Recording, scores: Ref, number: int, tensor: Tensor, places: tuple, kind, invented):
         self.scores, self.number, self.places, self.ref = scores, number, places, record.ref(tensor)
@@ -131,7 +145,14 @@ class Candidate:
         )
 
     def equal(self, a: Tensor, b: Tensor, size: Tensor, offset: Tensor) -> bool:
-        """Up to rounding: a share of the change, and of what it was added to."""
+        """Up to rounding.
+
+        Args:
+            a: one tensor
+            b: the other, of the same shape
+            size: the change that was made; a share of it may differ
+            offset: what it was added to; a smaller share of it may differ
+        """
         if not a.numel():
             return True
         tolerance = self.rounding[0] * size.abs().max() + self.rounding[1] * offset.abs().max()

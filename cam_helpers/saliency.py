@@ -1,15 +1,11 @@
 """Rivals of class activation maps, through captum and torchcam with one signature (lesson 06; paper, Table 2).
 
-Every function: network, images (N,3,H,W) as the network takes them, classes (an int for all pictures, or an (N,) tensor
-of ints, one per picture) -> maps of those classes, on the pictures' device: (N,H,W) where the method looks at pixels,
+Every function returns maps of the given classes, on the pictures' device: (N,H,W) where the method looks at pixels,
 (N,h,w) where it looks at features. Values are in the method's own units, not normalised.
 
 The class score S_c is what the network returns, in eval mode: before a softmax. Weights, `.grad`, modes, hooks and the
-state of the random numbers are left as they were. batch=32: pictures at a time. The course's networks also take uint8.
+state of the random numbers are left as they were. The course's networks also take uint8.
 Raises ValueError, TypeError or IndexError for pictures, scores or classes of another form.
-
-layer: the module whose output is looked at. None finds the features that enter the global pooling, as CamModel does;
-for a network without an exact map, which has none (NotCamCompatible), name one: layer=network.trunk.
 """
 
 from __future__ import annotations
@@ -50,6 +46,12 @@ def input_gradient(network: nn.Module, images: Tensor, classes) -> Tensor:
     """|∂S_c/∂x|, of the three colours the largest -> (N,H,W), score per unit of input (uint8 counts as 0–1).
 
     Simonyan, Vedaldi, Zisserman, ICLR workshop 2014, section 3: "Backprop" in the paper's Tables 2 and 3.
+
+    Args:
+        network: gives class scores (N,C)
+        images: (N,3,H,W), as the network takes them
+        classes: an int for all pictures, or an (N,) tensor of ints, one per picture
+        batch: pictures at a time
     """
     return Saliency(network).attribute(images, target=classes).amax(1)
 
@@ -58,7 +60,10 @@ def input_gradient(network: nn.Module, images: Tensor, classes) -> Tensor:
 def smooth_gradient(network: nn.Module, images: Tensor, classes, *, samples=16, noise=0.1) -> Tensor:
     """SmoothGrad: the mean gradient of `samples` noisy copies, then as `input_gradient` -> (N,H,W).
 
-    noise: its standard deviation, in units of the input. Smilkov et al. 2017.
+    Smilkov et al. 2017. Arguments as `input_gradient`, and
+
+        samples: how many copies
+        noise: its standard deviation, in units of the input
     """
     options = {"nt_samples": samples, "nt_samples_batch_size": 1, "stdevs": float(noise), "abs": False}
     with torch.random.fork_rng():
@@ -70,8 +75,11 @@ def smooth_gradient(network: nn.Module, images: Tensor, classes, *, samples=16, 
 def occlusion(network: nn.Module, images: Tensor, classes, *, window=32, stride=16) -> Tensor:
     """How much the score falls when a square is painted over -> (N,H,W), signed: mean over the windows on each pixel.
 
-    window, stride: in pixels, stride at most window. The paint is each picture's mean colour. One forward pass per
-    window. Zeiler and Fergus 2014, section 4.2.
+    The paint is each picture's mean colour. One forward pass per window. Zeiler and Fergus 2014, section 4.2.
+    Arguments as `input_gradient`, and
+
+        window: side of the square in pixels
+        stride: pixels from one window to the next, at most window
     """
     corners, paint = window_corners(images.shape[2:], window, stride), images.mean((2, 3), keepdim=True)
     with torch.no_grad():
@@ -86,6 +94,10 @@ def grad_cam(network: nn.Module, images: Tensor, classes, *, layer=None) -> Tens
     """relu(Σ_k α_k f_k), α_k the mean gradient of the score by channel k -> (N,h,w), never negative.
 
     On a network with average pooling it is relu(class activation map) / (h·w). Selvaraju et al., ICCV 2017, section 3.
+    Arguments as `input_gradient`, and
+
+        layer: the module whose output is looked at. None finds the features that enter the global pooling, as CamModel
+            does; for a network without an exact map, which has none (NotCamCompatible), name one: layer=network.trunk
     """
     network, place = _with_place(network, layer)
     return LayerGradCam(network, place).attribute(images, target=classes, relu_attributions=True)[:, 0]
@@ -96,6 +108,7 @@ def grad_cam_plus_plus(network: nn.Module, images: Tensor, classes, *, layer=Non
     """relu(Σ_k α_k f_k), α_k = Σ_xy relu(g)/(2 + g·Σ f_k), g the gradient at each place -> (N,h,w), never negative.
 
     On a network with average pooling α_k = relu(w_k)/(2 + w_k·mean f_k). Chattopadhay et al., WACV 2018, equation 19.
+    Arguments as `grad_cam`.
     """
     network, place = _with_place(network, layer)
     # Of its pieces: torchcam 0.5 leaves the division out, pytorch-grad-cam adds 1e-6 to squares that are smaller.
@@ -110,6 +123,7 @@ def layer_cam(network: nn.Module, images: Tensor, classes, *, layer=None) -> Ten
     """relu(Σ_k relu(∂S_c/∂f_k)·f_k): every place has weights of its own -> (N,h,w), never negative.
 
     With average pooling: the class activation map without its negative weights, / (h·w). Jiang et al., TIP 2021.
+    Arguments as `grad_cam`.
     """
     return _torchcam(methods.LayerCAM, network, images, classes, layer)
 
@@ -118,7 +132,7 @@ def layer_cam(network: nn.Module, images: Tensor, classes, *, layer=None) -> Ten
 def score_cam(network: nn.Module, images: Tensor, classes, *, layer=None) -> Tensor:
     """relu(Σ_k α_k f_k), α the softmax over channels of the score of the picture seen through f_k -> (N,h,w).
 
-    No gradient, but one forward pass per channel. Wang et al., CVPR workshop 2020.
+    No gradient, but one forward pass per channel. Wang et al., CVPR workshop 2020. Arguments as `grad_cam`.
     """
     return _torchcam(methods.ScoreCAM, network, images.detach(), classes, layer)
 

@@ -16,7 +16,13 @@ __all__ = ["average", "in_percent", "percent", "points", "verdict", "with_interv
 
 
 def with_interval(value: float, low: float, high: float, form: str = ".1f") -> str:
-    """A number and its interval, all in one format: "0.52 (0.40 to 0.61)"."""
+    """A number and its interval, all in one format: "0.52 (0.40 to 0.61)".
+
+    Args:
+        value: the number
+        low, high: its interval
+        form: how each is written, as after the colon in an f-string
+    """
     return f"{value:{form}} ({low:{form}} to {high:{form}})"
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import re
 import tokenize
 
 import pytest
@@ -104,6 +105,46 @@ def test_packages_import_only_what_lies_below_them():
         others = {source.split(".")[0] for source, _ in imports(path, package)} & set(PACKAGES) - {package}
         wrong += [f"{package}/{path.name} imports {other}" for other in others - MAY_IMPORT[package]]
     assert not wrong, f"{wrong}: commands reach pictures with files.picture_package(name)"
+
+
+def public_functions(tree) -> list[tuple[str, list[str], str]]:
+    """(name, parameters, docstring); a method's includes that of its class."""
+    found = []
+
+    def visit(body, inside="", about=""):
+        for node in body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                visit(node.body, f"{inside}{node.name}.", ast.get_docstring(node) or "")
+            elif isinstance(node, ast.FunctionDef) and (not node.name.startswith("_") or node.name == "__init__"):
+                arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                names = [argument.arg for argument in arguments if argument.arg not in ("self", "cls")]
+                found.append((inside + node.name, names, f"{ast.get_docstring(node) or ''}\n{about}"))
+
+    visit(tree.body)
+    return found
+
+
+def unlisted(names: list[str], docstring: str) -> list[str]:
+    """The parameters that no line of a docstring begins with; none where it says "Arguments as `other`"."""
+    listed = re.findall(r"^\s*(\w+(?:, \w+)*):", docstring, flags=re.M)
+    said = {name for line in listed for name in line.split(", ")}
+    return [] if re.search(r"Arguments[\w ]* as\s+`", docstring) else [name for name in names if name not in said]
+
+
+def test_from_four_parameters_on_a_docstring_lists_them_one_a_line():
+    wrong = []
+    for _, path in MODULES:
+        for name, parameters, docstring in public_functions(ast.parse(path.read_text(encoding="utf-8"))):
+            if len(parameters) >= 4 and (missing := unlisted(parameters, docstring)):
+                wrong.append(f"{path.name}: {name} does not say what {', '.join(missing)} is")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_a_docstring_leaves_out_is_found():
+    source = 'class A:\n    """a: one\n    b, c: two"""\n    def __init__(self, a, b, c, d):\n        "e: no"\n'
+    (name, parameters, docstring), *more = public_functions(ast.parse(f"{source}    def _f(x): pass"))
+    assert (name, unlisted(parameters, docstring), more) == ("A.__init__", ["d"], [])
+    assert unlisted(["x"], "Draw.\n\nArguments and errors as `draw`.") == []
 
 
 def code_lines(source: str) -> int:

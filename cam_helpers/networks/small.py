@@ -38,7 +38,14 @@ def _within(images: Tensor, low: float, high: float) -> bool:
 
 
 def conv(units_in: int, units: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution, batch norm, ReLU; padded so that only the stride makes the maps smaller."""
+    """Convolution, batch norm, ReLU; padded so that only the stride makes the maps smaller.
+
+    Args:
+        units_in: channels of what comes in
+        units: channels of what goes out
+        kernel: side of the kernel, odd
+        stride: cells from one place of the kernel to the next
+    """
     layer = nn.Conv2d(units_in, units, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(OrderedDict(conv=layer, norm=nn.BatchNorm2d(units), relu=nn.ReLU(inplace=True)))
 

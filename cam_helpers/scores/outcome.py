@@ -64,8 +64,13 @@ def interval(score, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
 def paired_difference(a, b, level: float = 0.95, seed: int = 0) -> tuple[float, float, float]:
     """How much higher a is than b on the same pictures: (a - b, low, high), a percentile bootstrap interval.
 
-    a, b: Scores or hits (N,) of the *same* pictures in the same order. Each draw takes the same pictures for both, so
-    what is difficult for both cancels. Raises ValueError when their numbers of pictures differ.
+    Each draw takes the same pictures for both, so what is difficult for both cancels. Raises ValueError when their
+    numbers of pictures differ.
+
+    Args:
+        a, b: Scores or hits (N,) of the *same* pictures in the same order
+        level: how often such an interval holds the true difference
+        seed: of the draws
     """
     (first, first_of_mean), (second, second_of_mean) = _outcomes(a), _outcomes(b)
     if len(first) != len(second):

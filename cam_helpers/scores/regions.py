@@ -31,8 +31,14 @@ class Regions(NamedTuple):
 
 
 def regions(levels: np.ndarray, count: int, connectivity: int = 2, weights: np.ndarray | None = None) -> Regions:
-    """levels (H,W) int, 0 to count: how many of the thresholds a pixel is above. weights (H,W): None for ones.
-    connectivity 2: pixels touch at corners too; 1: at edges only."""
+    """The connected regions above each threshold.
+
+    Args:
+        levels: (H,W) int, 0 to count: how many of the thresholds a pixel is above
+        count: how many thresholds there are
+        connectivity: 2, pixels touch at corners too; 1, at edges only
+        weights: (H,W), what a pixel adds to its region's weight; None: 1
+    """
     weights = np.ones(levels.size) if weights is None else weights.ravel()
     if count > _FEW and min(levels.shape) > 2:  # scikit-image grows no trees on lines
         return _tree(levels, connectivity, weights)
@@ -42,8 +48,12 @@ def regions(levels: np.ndarray, count: int, connectivity: int = 2, weights: np.n
 def best_overlaps(found: Regions, truth: Tensor, count: int, every: bool, none: float = 0.0) -> np.ndarray:
     """The best IoU with a true box at each threshold -> (count,).
 
-    every=True: of any region; else of the region with the largest weight, of equal ones the first. none: the IoU where
-    there is no region.
+    Args:
+        found: the regions of a map
+        truth: (G,4), xyxy, x2/y2 exclusive
+        count: how many thresholds there are
+        every: of any region; else of the region with the largest weight, of equal ones the first
+        none: the IoU where there is no region
     """
     result = np.full(count, none)
     if not len(found.boxes):

@@ -34,7 +34,7 @@ def gt_known_accuracy(maps, gt_boxes, threshold=0.2, iou=0.5, normalize="max", p
 
 def best_threshold(maps, gt_boxes, iou=0.5, normalize="max", thresholds=1000, protocol="course") -> float:
     """The threshold to give to `gt_known_accuracy` on *other* pictures: the one with most right boxes on these held-out
-    ones, the lowest of equally good ones. Arguments as there and in `BoxSweep`."""
+    ones, the lowest of equally good ones. Arguments as `gt_known_accuracy` and `BoxSweep`."""
     return BoxSweep(thresholds, iou, "largest", normalize, protocol).update(maps, gt_boxes).compute().threshold
 
 
@@ -43,7 +43,8 @@ def max_box_acc(maps, gt_boxes, iou=0.5, normalize="minmax", thresholds=1000, pr
 
     An **oracle**: it has seen the answers. To compare methods at thresholds that have not, choose them elsewhere
     (`best_threshold`, then `gt_known_accuracy`). -> Score with .value .threshold .thresholds (T,) .curve (T,), the
-    accuracy at each, and .hits (N,). Arguments and errors as `BoxSweep`. Choe et al., CVPR 2020.
+    accuracy at each, and .hits (N,). Choe et al., CVPR 2020. Arguments and errors as `gt_known_accuracy` and
+    `BoxSweep`.
     """
     return BoxSweep(thresholds, iou, "largest", normalize, protocol, keep=True).update(maps, gt_boxes).compute()
 
@@ -52,7 +53,7 @@ def max_box_acc_v2(maps, gt_boxes, iou=(0.3, 0.5, 0.7), normalize="minmax", thre
     """MaxBoxAccV2: the mean of MaxBoxAcc over several IoUs, where the box of *any* region may be the right one.
 
     An **oracle** too, with a threshold for each IoU: .threshold is a tuple (D,), .curve (D,T), .hits (N,D).
-    Arguments and errors as `BoxSweep`. Choe et al., extended version (2020).
+    Arguments and errors as `gt_known_accuracy` and `BoxSweep`. Choe et al., extended version (2020).
     """
     return BoxSweep(thresholds, tuple(iou), "all", normalize, protocol, keep=True).update(maps, gt_boxes).compute()
 

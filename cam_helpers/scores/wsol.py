@@ -24,11 +24,16 @@ def thresholds(count: int) -> np.ndarray:
 
 
 def overlaps(heat: Tensor, truth: Tensor, grid: np.ndarray, every: bool, normalize: str) -> np.ndarray:
-    """heat (H,W), true boxes (G,4) with both corners inside -> (T,): the IoU that counts at each threshold.
+    """The IoU that counts at each threshold -> (T,).
 
-    every=True: the outlines of regions and of their holes are boxes, and the best counts. Else the outline with the
-    largest area inside the line through the centres of its edge pixels, holes filled; of equal ones the last in reading
-    order.
+    Args:
+        heat: (H,W)
+        truth: (G,4), true boxes, both corners inside
+        grid: (T,), the thresholds, rising
+        every: the outlines of regions and of their holes are boxes, and the best counts; else the outline with the
+            largest area inside the line through the centres of its edge pixels, holes filled; of equal ones the last in
+            reading order
+        normalize: "max" or "minmax"
     """
     heat = heat.detach().cpu().double()  # there, too: single precision puts a few pixels on another level
     grey = (scaled(heat, normalize).clamp_min(0) * 255).numpy().astype(np.uint8)

@@ -58,7 +58,10 @@ def load(task, split, n=None, size=64, seed=46, difficulty=1.0):
 
 
 def load_arrays(task, split, n=None, size=64, seed=46, difficulty=1.0):
-    """What `load` wraps, without torch: a dict of packed NumPy arrays (`arrays.py` says which) and the recipe."""
+    """What `load` wraps, without torch: a dict of packed NumPy arrays (`arrays.py` says which) and the recipe.
+
+    Arguments and errors as `load`.
+    """
     data = data_folder()
     recipe = load_recipe(task, data)
     if split not in SPLITS:

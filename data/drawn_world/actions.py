@@ -88,7 +88,10 @@ def _area(reader):
 
 
 def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
-    """One person. Objects: the person, the tool in use if there is one (`tool`: its number from 0, or -1), the rest."""
+    """One person. Objects: the person, the tool in use if there is one (`tool`: its number from 0, or -1), the rest.
+
+    Arguments as `objects.draw`.
+    """
     label = dice.integer(0, len(recipe["classes"]) - 1)
     action = recipe["actions"][recipe["classes"][label]]
     stage = Stage(recipe, dice, size, difficulty)

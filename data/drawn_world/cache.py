@@ -50,7 +50,14 @@ def read(path: Path) -> dict[str, np.ndarray] | None:
 def nearest(folder: Path, head: str, tail: str, n: int) -> tuple[int, dict[str, np.ndarray] | None]:
     """Of the files `{head}{count}{tail}`: the one with n pictures or the fewest above, else the most below.
 
-    -> how many, and the arrays; (0, None) without any that can be read.
+    Args:
+        folder: of the cache
+        head: what their names begin with: the task and the split
+        tail: what they end with: size and key
+        n: how many pictures are wanted
+
+    Returns:
+        how many, and the arrays; (0, None) without any that can be read
     """
     counts = [path.name.removeprefix(head).removesuffix(tail) for path in folder.glob(f"{head}*{tail}")]
     counts = sorted(int(count) for count in counts if count.isdigit())

@@ -12,7 +12,11 @@ TONES = ((_AT + (_AT * _AT * (765 - 2 * _AT) + 32512) // 65025) // 2).astype(np.
 def light(rgb: np.ndarray, dice, strength: float, warmth: float = 0.0) -> None:
     """Uneven light on int32 rgb (size,size,3), in place: brighter at the upper left, patches of shade, dark corners.
 
-    strength 0 (even light) – 1; warmth -1 (cold) – 1 (warm).
+    Args:
+        rgb: the scene
+        dice: random numbers
+        strength: 0 (even light) to 1
+        warmth: -1 (cold) to 1 (warm)
     """
     size = rgb.shape[0]
     at = (np.arange(size, dtype=np.int64) * 2 + 1 - size) * 256 // size  # -256 … 256 across the picture
@@ -34,8 +38,12 @@ def cast(dice, spread: float) -> np.ndarray:
 def photograph(rgb: np.ndarray, dice, blur: float, grain: float, balance=256) -> np.ndarray:
     """Expose: uint8 (size,size,3) from int32 rgb.
 
-    blur: radius in 1/64 of the picture (a better lens above 96 pixels); grain: noise amplitude in grey levels;
-    balance: gains of the channels, 256 = 1.
+    Args:
+        rgb: the lit scene
+        dice: random numbers
+        blur: radius in 1/64 of the picture (a better lens above 96 pixels)
+        grain: amplitude of the noise in grey levels
+        balance: gains of the channels, 256 = 1
     """
     size = rgb.shape[0]
     image = TONES[np.clip(rgb * balance >> 8, 0, 255)]

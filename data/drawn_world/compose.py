@@ -13,7 +13,14 @@ from .sprites import MARGIN, Sprite
 
 
 class Layer:
-    """A sprite warped to its place: premultiplied `rgba` int32 (h,w,4), `parts` uint8 (h,w), corner x, y."""
+    """A sprite warped to its place.
+
+    Args:
+        rgba: premultiplied, int32 (h,w,4)
+        parts: uint8 (h,w), the number of the part that a pixel belongs to; 0: none
+        names: of the parts, from number 1 on
+        x, y: its upper left corner in the picture
+    """
 
     def __init__(self, rgba, parts, names, x, y):
         self.rgba, self.parts, self.names, self.x, self.y = rgba, parts, names, x, y
@@ -65,7 +72,13 @@ class Canvas:
         return kept
 
     def darken(self, alpha: np.ndarray, x: int, y: int, strength: float) -> None:
-        """Darken the ground by a uint8 pattern with its top-left corner at x, y."""
+        """Darken what is painted.
+
+        Args:
+            alpha: uint8 (h,w), where it gets darker
+            x, y: upper left corner of alpha
+            strength: 0 none to 1 black where alpha is 255
+        """
         canvas, own = _overlap(x, y, alpha.shape, self.rgb.shape)
         gain = 65280 - alpha[own].astype(np.int32)[..., None] * round(strength * 256)
         self.rgb[canvas] = self.rgb[canvas] * (gain >> 4) // 4080
@@ -79,8 +92,16 @@ def place_sprite(
 ) -> Layer:
     """Warp a sprite to its place in a picture.
 
-    x, y: centre in pixels (with `base`: middle of the lower edge); length: longest side in pixels; tilt in degrees;
-    stretch: width over height relative to the drawing; shear: sideways shift per unit of height.
+    Args:
+        sprite: the drawing
+        palette: number of one of its palettes
+        x, y: centre in pixels (with `base`: middle of the lower edge)
+        length: of the longest side, in pixels
+        tilt: in degrees
+        stretch: width over height relative to the drawing
+        shear: sideways shift per unit of height
+        flip: mirrored
+        base: it stands at x, y
     """
     rgba, parts = sprite.raster(palette, length)
     h, w = parts.shape
@@ -106,7 +127,11 @@ def place_sprite(
 def relief(layer: Layer, grain: np.ndarray, depth: float, roughness: float) -> None:
     """Make a flat drawing look solid and made of stuff: rims lit from the upper left, and a grain over it.
 
-    grain: uint8 (H,W), repeated where the layer is larger, 128 = neutral.
+    Args:
+        layer: changed in place
+        grain: uint8 (H,W), repeated where the layer is larger, 128 = neutral
+        depth: how much the rims differ
+        roughness: how much the grain shows
     """
     alpha = layer.rgba[..., 3]
     h, w = alpha.shape
@@ -126,7 +151,14 @@ def tint(layer: Layer, order=(0, 1, 2), gains=(1.0, 1.0, 1.0)) -> None:
 
 
 def shade_of(canvas: Canvas, layer: Layer, size: int, strength: float) -> None:
-    """A soft shadow on whatever lies just behind an object, to its lower right; strength 0 none – 1 black."""
+    """A soft shadow on whatever lies just behind an object, to its lower right.
+
+    Args:
+        canvas: what it falls on
+        layer: the object, which is not painted yet
+        size: side of the picture in pixels
+        strength: 0 none to 1 black
+    """
     soft = max(1.0, size / 40)
     pad = int(soft * 3) + 1
     alpha = _padded(layer.rgba[..., 3], pad)
@@ -142,7 +174,14 @@ def stamp(instances: np.ndarray, layer: Layer, number: int) -> int:
 
 
 def ground_shadow(canvas: Canvas, layer: Layer, base: float, strength: float) -> None:
-    """The shadow of a standing object: its silhouette laid on the ground behind it, and a dark line of contact."""
+    """The shadow of a standing object: its silhouette laid on the ground behind it, and a dark line of contact.
+
+    Args:
+        canvas: what it falls on
+        layer: the object, which is not painted yet
+        base: the row on which it stands
+        strength: 0 none to 1 black
+    """
     alpha = layer.rgba[..., 3].astype(np.uint8)
     h, w = alpha.shape
     flat = max(2, h // 5)

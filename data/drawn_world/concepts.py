@@ -64,7 +64,10 @@ def _read_phrase(reader, plain) -> dict:
 
 
 def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
-    """One picture with a caption. Its object, if the phrase is true, is the region of the phrase."""
+    """One picture with a caption. Its object, if the phrase is true, is the region of the phrase.
+
+    Arguments as `objects.draw`.
+    """
     true, twin = dice.chance(recipe["p"]), dice.chance(recipe["twins"])
     label, place = dice.integer(0, len(recipe["phrases"]) - 1), dice.pick(list(recipe["scenes"]))
     phrase = list(recipe["phrases"].values())[label]

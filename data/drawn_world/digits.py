@@ -38,10 +38,17 @@ class ClutteredDigits(Dataset):
 
 
 def load(split: str = "train", n: int = 1000, size: int = 48, seed: int = 46, scraps: int = 4) -> ClutteredDigits:
-    """Draw n pictures of size×size pixels, each with one digit and `scraps` pieces of other digits.
+    """Draw pictures, each with one digit and pieces of other digits.
 
     The splits share no scanned digit and no random stream. Same arguments, same pictures. Raises ValueError for an
     unknown split or a size under 32 pixels.
+
+    Args:
+        split: "train", "val" or "test"
+        n: how many
+        size: side in pixels
+        seed: another seed draws other pictures
+        scraps: pieces of other digits in each
     """
     if split not in _PARTS:
         raise ValueError(f"split must be one of {', '.join(_PARTS)}, got {split!r}")

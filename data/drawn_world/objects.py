@@ -49,7 +49,15 @@ def read_camera(reader) -> dict:
 
 
 def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
-    """One picture: the ground, clutter behind, the labelled objects, and sometimes clutter in front of one."""
+    """One picture: the ground, clutter behind, the labelled objects, and sometimes clutter in front of one.
+
+    Args:
+        recipe: checked, see `tasks.load_recipe`
+        dice: the random numbers of this picture
+        size: side in pixels
+        difficulty: 0 (plain ground, no clutter) to 1
+        split: "train", "val" or "test"
+    """
     labels = dice.sample(range(len(recipe["classes"])), recipe["labelled"])
     stage = Stage(recipe, dice, size, difficulty)
     stage.scatter()
@@ -67,7 +75,10 @@ def presence(recipe, labels) -> np.ndarray:
 
 
 class Stage:
-    """A ground with light and shadow on which objects are put: seen from above, or a floor before a wall."""
+    """A ground with light and shadow on which objects are put: seen from above, or a floor before a wall.
+
+    Arguments as `draw`.
+    """
 
     def __init__(self, recipe, dice, size: int, difficulty: float):
         self.recipe, self.dice, self.size, self.difficulty = recipe, dice, size, difficulty
@@ -155,9 +166,13 @@ class Stage:
         return np.bincount(self.canvas.parts[self.canvas.instances == number], minlength=256)
 
     def picture(self, objects, extra, shot=None, mirror=True) -> DrawnPicture:
-        """Photograph it; half of the pictures are mirrored, so that light comes from either side (unless not `mirror`).
+        """Photograph it.
 
-        shot: a number that fixes light, lens and side, so that the frames of a clip share them (their noise differs).
+        Args:
+            objects: the label of each object that was put, in order
+            extra: what else the picture says: its labels, its clip
+            shot: a number that fixes light, lens and side, so that the frames of a clip share them; their noise differs
+            mirror: half of the pictures are mirrored, so that light comes from either side
         """
         cam, d = self.recipe["camera"], self.difficulty
         dice = self.dice if shot is None else Dice(shot)

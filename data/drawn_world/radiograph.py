@@ -30,7 +30,10 @@ def read(reader) -> dict:
 
 
 def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
-    """One film; label 1 if it has nodules."""
+    """One film; label 1 if it has nodules.
+
+    Arguments as `objects.draw`.
+    """
     label = dice.chance(recipe["p"])
     count = dice.integer(*recipe["count"])
     chest = Chest(dice, size)

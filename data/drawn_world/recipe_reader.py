@@ -34,7 +34,19 @@ class TaskRecipe:
 
 
 class RecipeReader:
-    """Takes values out of a mapping read from YAML, checked; what is left over when it is done was misspelt."""
+    """Takes values out of a mapping read from YAML, checked; what is left over when it is done was misspelt.
+
+    file: its name, for messages
+    sprites: those that a recipe may name
+    values: the mapping, which gets empty
+    inside: the keys that lead to it, for messages: "camera."
+
+    Of each method:
+
+    key: where the value stands; behind it the value where there is none
+    low, high: what a number must lie between
+    kind: of numbers
+    """
 
     def __init__(self, file: str, sprites: Library, values: dict, inside: str = ""):
         self.file, self.sprites, self.values, self.inside = file, sprites, values, inside
@@ -120,7 +132,13 @@ def pair(value, good) -> bool:
 
 
 def within(value, low, high, kind=int | float) -> bool:
-    """Is it a number (true and false are none) from low to high?"""
+    """Is it a number?
+
+    Args:
+        value: what stands in a recipe; true and false are no numbers
+        low, high: the smallest and the largest that is allowed
+        kind: int for whole numbers
+    """
     return isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
 
 

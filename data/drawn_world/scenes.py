@@ -31,7 +31,10 @@ class PlacedThing:
 
 
 def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
-    """One picture of a randomly chosen scene kind."""
+    """One picture of a randomly chosen scene kind.
+
+    Arguments as `objects.draw`.
+    """
     names = recipe["object_names"]
     label = dice.integer(0, len(recipe["classes"]) - 1)
     scene = recipe["scenes"][recipe["classes"][label]]
@@ -55,7 +58,12 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPi
 
 
 class PaintedScene:
-    """A painted scene: its `canvas` (object k is of `kinds[k - 1]`), where each region begins and ends (`edges`)."""
+    """A painted scene: its `canvas` (object k is of `kinds[k - 1]`), where each region begins and ends (`edges`).
+
+    Args:
+        scene: one of the recipe's kinds of scene
+        recipe, dice, size, difficulty: as `objects.draw`
+    """
 
     def __init__(self, recipe, scene, dice, size: int, difficulty: float):
         self.recipe, self.dice, self.difficulty = recipe, dice, difficulty

@@ -19,7 +19,13 @@ COLOURS = [ImageColor.getrgb(c) for c in ("#ffb000", "#648fff", "#dc267f", "#fff
 
 
 def sheet(task: str, split: str = "val", count: int = 32, size: int = 128, columns: int = 8) -> Image.Image:
-    """One picture with `count` samples: each plain, and below it with its outlines, boxes and label."""
+    """One picture with samples of a task: each plain, and below it with its outlines, boxes and label.
+
+    Args:
+        task, split, size: as `drawn_world.load`
+        count: how many samples
+        columns: in a row
+    """
     data = drawn_world.load(task, split, n=count, size=size)
     step = max(1, len(data) // count) if "frame" not in vars(data) else 1
     cells = []

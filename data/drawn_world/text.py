@@ -61,7 +61,10 @@ def read(reader) -> dict:
 
 
 def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
-    """One picture; label 1 if it has a word. An object is the slanting rectangle of a word; its part, the ink."""
+    """One picture; label 1 if it has a word. An object is the slanting rectangle of a word; its part, the ink.
+
+    Arguments as `objects.draw`.
+    """
     label = dice.chance(recipe["p"])
     stage = Stage(recipe, dice, size, difficulty)
     taken, blocks = [], []

@@ -32,7 +32,15 @@ RAMPS = {
 
 
 def surface(dice, kind: str, size: int, contrast: float = 1.0, ramp: str | None = None) -> np.ndarray:
-    """A coloured texture, int32 (size,size,3). contrast 0 gives the plain middle colour. Raises KeyError."""
+    """A coloured texture, int32 (size,size,3). Raises KeyError for an unknown kind.
+
+    Args:
+        dice: random numbers
+        kind: one of PATTERNS
+        size: side in pixels
+        contrast: 0 gives the plain middle colour
+        ramp: colours, dark, middle and light; None: some of this kind's RAMPS
+    """
     pattern = PATTERNS[kind](dice, size).astype(np.int32)
     stops = ramp or dice.pick(RAMPS[kind])
     drift = [dice.between(-14, 14) for _ in range(3)]
@@ -52,7 +60,14 @@ def lean(texture: np.ndarray, rows: int, near: float = 2.2) -> np.ndarray:
 
 
 def noise(dice, size: int, across: int, down: int, octaves: int = 4) -> np.ndarray:
-    """Cloudy noise, uint8 (size,size): grids of across × down random values, each octave finer and fainter."""
+    """Cloudy noise, uint8 (size,size): grids of random values, each finer and fainter than the one before.
+
+    Args:
+        dice: random numbers
+        size: side in pixels
+        across, down: cells of the first grid
+        octaves: how many grids
+    """
     total = np.zeros((size, size), np.int32)
     for k in range(octaves):
         cells = dice.bytes((down << k) + 1, (across << k) + 1)

@@ -21,7 +21,10 @@ def read(reader) -> dict:
 
 
 def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPicture]:
-    """One clip, as a list of frames; labels are 0/1 for every class that can be seen in the frame."""
+    """One clip, as a list of frames; labels are 0/1 for every class that can be seen in the frame.
+
+    Arguments as `objects.draw`.
+    """
     stage = objects.Stage(recipe, dice, size, difficulty)
     stage.scatter()
     kinds = dice.sample(range(len(recipe["classes"])), dice.integer(*recipe["movers"]))
@@ -41,7 +44,12 @@ def draw(recipe, dice, size: int, difficulty: float, split: str) -> list[DrawnPi
 
 
 class Mover:
-    """One object on its way through a clip: in at one side, along a parabola, out at another (or it stays)."""
+    """One object on its way through a clip: in at one side, along a parabola, out at another (or it stays).
+
+    Args:
+        recipe, dice, difficulty: as `objects.draw`
+        kind: of object
+    """
 
     def __init__(self, recipe, dice, kind: str, difficulty: float):
         self.sprite, self.palette = objects.drawing(recipe, dice, kind)

@@ -120,7 +120,12 @@ class RealDataset(Dataset):
     boxes = masks = objects = object_names = ignore = has_mask = captions = words = licences = sources = None
 
     def __init__(self, listing: Listing, n: int | None = None, size: tuple[int, int] | None = None, check: bool = True):
-        """Look at every picture once, leave out and list what cannot be used; n, size, check: see `photo_sets.open`."""
+        """Look at every picture once, leave out and list what cannot be used.
+
+        Args:
+            listing: what a set's folder holds, as its module found it
+            n, size, check: see `photo_sets.open`
+        """
         self.name, self.split, self.problems = listing.name, listing.split, listing.problems
         self.classes = [printable(name) for name in listing.classes]
         records = fixed_sample(listing.records, n)

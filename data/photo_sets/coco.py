@@ -26,6 +26,8 @@ def coco(root: Path, split: str, *, words=None, licence: str | None = None, down
     which); the boxes of the others, and groups of objects that are not told apart ("crowd"), are in `ignore`.
 
     Args:
+        root: folder of the set
+        split: "train" or "val"
         words: only photographs whose captions say so: a phrase or a function, see `cam_helpers.probes.caption_labels`
         licence: "free" leaves out photographs that may not be used commercially, or not be changed
         download: fetch what is missing: the two files, a few MB out of an archive of 0.2 GB, and the photographs that

@@ -62,7 +62,11 @@ def learn_people(photos, means: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]
 def people(photos, means: Tensor, model: CamModel, judged: int = 300) -> dict[str, Tensor]:
     """`learn_people`, judged on the other half: are the numbers right, and do their maps lie on the people?
 
-    model: gives the features that the maps are drawn on, of `judged` photographs whose people cover 2 to 70 %
+    Args:
+        photos: of COCO, with boxes
+        means: (N,K), the pooled features of the photographs
+        model: gives the features that the maps are drawn on
+        judged: maps of so many photographs at most, whose people cover 2 to 70 %
     """
     weight, bias, numbers, inside = learn_people(photos, means)
     held, covered = ~words.halves(photos.paths), inside.mean((1, 2))
@@ -102,7 +106,12 @@ def on_own_half(maps: Tensor) -> tuple[Tensor, Tensor]:
 def softened(images: Tensor, labels: Tensor, model: CamModel, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
     """Each way of SOFTENED: is the word right, and with the next photograph beside it, does its map stay on its own?
 
-    images uint8 (N,3,S,S), labels (N,); weight (C,K), bias (C,): those of the model's head.
+    Args:
+        images: uint8 (N,3,S,S)
+        labels: (N,)
+        model: gives the features
+        weight: (C,K), of the model's head
+        bias: (C,), of the model's head
     """
     means = torch.cat([features.mean((2, 3)) for features in _features(model, images)])
     beside = torch.stack([labels, labels.roll(-1)], 1)

@@ -32,7 +32,11 @@ class Highest(CamModel):
 def top_photographs(photos, model: CamModel, which: list[int], folder) -> Tensor:
     """For each unit the TOP photographs with its highest activation, as places in `which`: (K,TOP).
 
-    folder: the activations are kept in folder/highest, as `cached_features` keeps means
+    Args:
+        photos: a data set of photographs
+        model: with K units
+        which: the numbers of the photographs that are looked at
+        folder: the activations are kept in folder/highest, as `cached_features` keeps means
     """
     some = SimpleNamespace(images=Lazy(lambda j: photos.images[which[j]], len(which)))
     some.paths, some.sizes = ([of_all[i] for i in which] for of_all in (photos.paths, photos.sizes))
@@ -54,6 +58,13 @@ def of_words(photos, model: CamModel, features: Tensor, top: Tensor, held: list[
     base: of all held-out photographs; one, three, all: of the 20 that answer highest, by the heaviest unit, by three,
     by the whole SVM; random: by three other units; shown: how many in the list of three hold the thing; peak: in what
     part of these the hottest place is in a box; area: the same for a place anywhere.
+
+    Args:
+        photos: of COCO, with captions and boxes
+        model: gives the features that the maps are drawn on
+        features: (N,K), the pooled features of the photographs
+        top: (K,TOP), see `top_photographs`
+        held: the numbers of the photographs that were not learnt from
     """
     labels, learn = words.labels(photos.captions), words.halves(photos.paths)
     rows = [c for c, kind in enumerate(words.WORDS.values()) if kind and labels[learn, c].sum() >= 10]
@@ -79,7 +90,13 @@ def of_words(photos, model: CamModel, features: Tensor, top: Tensor, held: list[
 
 
 def panels(photos, model: CamModel, features: Tensor, some, k: int = 5) -> list[tuple]:
-    """For `pictures.panels`: of each word the k top photographs of its three heaviest units, their map, true boxes."""
+    """For `pictures.panels`: of each word the top photographs of its three heaviest units, their map, true boxes.
+
+    Args:
+        photos, model, features: as `of_words`
+        some: words, of WORDS
+        k: photographs of each
+    """
     probe, held, shown = words.probe(), (~words.halves(photos.paths)).nonzero()[:, 0], []
     for word in some:
         only, kind = heaviest(probe, probe.words.index(word)), photos.object_names.index(words.WORDS[word])
@@ -98,7 +115,13 @@ def named(photos, lists: Tensor, held: list[int]) -> list[tuple[int, str, float]
 
 
 def summary(photos, model: CamModel, features: Tensor, folder) -> dict:
-    """What lesson 11 shows. features (N,1280): `cached_features(network, photos, words.SIDE, folder)`."""
+    """What lesson 11 shows.
+
+    Args:
+        photos, model: as `of_words`
+        features: (N,1280), `cached_features(network, photos, words.SIDE, folder)`
+        folder: as `top_photographs`
+    """
     held = (~words.halves(photos.paths)).nonzero()[:, 0].tolist()
     top = top_photographs(photos, model, held, folder)
     draw = torch.Generator().manual_seed(0)

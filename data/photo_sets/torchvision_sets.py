@@ -67,7 +67,11 @@ def pets(root: Path, split: str, *, download: bool = False) -> Listing:
 def imagenette(root: Path, split: str, *, variant: str = "320px", download: bool = False) -> Listing:
     """Imagenette: ten ImageNet classes, easy to tell apart; no boxes.
 
-    variant  the published length of the shorter side: "160px" (0.1 GB), "320px" (0.3 GB), "full" (1.5 GB).
+    Args:
+        root: folder of the set
+        split: "train" or "val"
+        variant: the published length of the shorter side: "160px" (0.1 GB), "320px" (0.3 GB), "full" (1.5 GB)
+        download: fetch it where it is missing
     """
     folder = root / {"full": "imagenette2", "320px": "imagenette2-320", "160px": "imagenette2-160"}[variant]
     source = f"{folder.name}.tgz from https://github.com/fastai/imagenette, unpacked in {root}"
@@ -136,7 +140,14 @@ def provide(root: Path, needed: list[Path], fetch: Callable | None, source: str,
 
 
 def read_lines(path: Path, pattern: str, what: str, problems: Problems) -> Iterator[tuple[str, ...]]:
-    """The groups of `pattern` in every line that has its form; what other lines there are is listed."""
+    """The groups of a pattern in every line that has its form; what other lines there are is listed.
+
+    Args:
+        path: a text file; one that is not there has no lines
+        pattern: a regular expression for a whole line
+        what: what a line should be, for the list
+        problems: the list
+    """
     lines = path.read_text("utf-8-sig", "surrogateescape").splitlines() if path.exists() else []
     for number, line in enumerate(lines, 1):
         if found := re.fullmatch(pattern, line.strip()):

@@ -79,7 +79,14 @@ def crossed(features: Tensor, labels: Tensor, learn: Tensor) -> LinearProbe:
 
 
 def boxes_of(photos, index: int, kinds: str | Sequence[str], side: int = SIDE) -> Tensor:
-    """The boxes of a kind of object, or of several, in a photograph stretched to `side` pixels -> float32 (M,4)."""
+    """The boxes of a kind of object, or of several, in a stretched photograph -> float32 (M,4).
+
+    Args:
+        photos: a data set with boxes
+        index: the number of a photograph
+        kinds: of `photos.object_names`
+        side: of the stretched photograph in pixels
+    """
     height, width = photos.sizes[index]
     names = [kinds] if isinstance(kinds, str) else kinds
     mine = torch.isin(photos.objects[index], torch.tensor([photos.object_names.index(name) for name in names]))
@@ -87,9 +94,14 @@ def boxes_of(photos, index: int, kinds: str | Sequence[str], side: int = SIDE) -
 
 
 def surest(probe: LinearProbe, features: Tensor, photos, word: str, n: int = 1) -> list[int]:
-    """The n photographs with the highest answers for a word, of those that say it and that were not learnt from.
+    """The photographs with the highest answers for a word, of those that say it and that were not learnt from.
 
-    probe: with `.words`; features (N,K) of the N photographs, which have captions
+    Args:
+        probe: with `.words`
+        features: (N,K), the pooled features of the photographs
+        photos: N photographs with captions
+        word: one of the probe's
+        n: how many
     """
     said = (labels(photos.captions, [word])[:, 0] == 1) & ~halves(photos.paths)
     answers = probe.decision(features)[:, probe.words.index(word)]

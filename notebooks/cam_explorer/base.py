@@ -96,7 +96,14 @@ class ExplorerWidget(ipywidgets.VBox):
         self.update.now()
 
     def bind(self, name: str, control: ipywidgets.Widget, get: Callable, put: Callable) -> ipywidgets.Widget:
-        """The control shows `get(settings)`; when the reader changes it, `put(value)` is called."""
+        """Connect a control with the settings.
+
+        Args:
+            name: by which it is found in `control`
+            control: a widget with a value
+            get: settings -> the value that it shows
+            put: called with the value when the reader has changed it
+        """
         self.control[name], self._shows[name] = control, get
         control.observe(lambda change: None if self._syncing else self.handle(put, change["new"]), "value")
         return control

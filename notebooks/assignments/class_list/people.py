@@ -73,7 +73,14 @@ class Roster:
 
 
 class People:
-    """Reads a folder of submissions: who each is from, which of several counts, and who handed in nothing."""
+    """Reads a folder of submissions: who each is from, which of several counts, and who handed in nothing.
+
+    Args:
+        folder: of submissions, where Gradescope's list may lie
+        roster: the class; None: whoever handed in
+        due: the deadline; None: nothing is late
+        last: of several the last counts, not the last before `due`
+    """
 
     def __init__(self, folder: Path, roster: Roster | None = None, due: datetime | None = None, last: bool = False):
         self.roster, self.due, self.last = roster, due, last

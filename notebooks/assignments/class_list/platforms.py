@@ -56,6 +56,12 @@ def write_feedback(rows: list[dict], roster: Roster | None, course: Path, folder
     """Write NAME_feedback.zip for each assignment, with folders as Moodle knows them: NAME_123_assignsubmission_file_.
 
     Where neither an entry's name nor the roster has Moodle's number, the folder is called as in feedback/.
+
+    Args:
+        rows: of grades.csv
+        roster: the class; None: numbers come from the entries' names alone
+        course: where feedback/ lies
+        folder: where the files are written
     """
     participants = {p.student: p.participant for p in roster.people.values()} if roster else {}
     pages = defaultdict(dict)

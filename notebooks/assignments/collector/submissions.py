@@ -69,7 +69,14 @@ def collect(
 
 
 def of_entry(student: str, path: Path, sources: dict, scratch: Path) -> list[Submission]:
-    """What is in a file or folder: one submission for each assignment."""
+    """What is in a file or folder: one submission for each assignment.
+
+    Args:
+        student: whom it is from
+        path: a notebook, an archive or a folder
+        sources: name of an assignment -> the released notebook
+        scratch: folder for what is unpacked
+    """
     if path.is_symlink():
         return [Submission(student, reason="a link, not a file")]
     if path.is_file() and not (NOTEBOOK.search(path.name) or ARCHIVE.search(path.name)):

@@ -47,7 +47,14 @@ def configuration(course: Path, root: Path):
 
 
 def convert(converter, config, assignment: str, student: str = "*") -> None:
-    """Run one of nbgrader's converters on one assignment. Raises NbGraderException."""
+    """Run one of nbgrader's converters. Raises NbGraderException.
+
+    Args:
+        converter: the class
+        config: see `configuration`
+        assignment: its name
+        student: whose submission; "*": everybody's
+    """
     from nbgrader.coursedir import CourseDirectory
 
     logging.getLogger("traitlets").setLevel(logging.ERROR)

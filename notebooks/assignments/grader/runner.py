@@ -97,7 +97,12 @@ def grade(
 
 
 class Team:
-    """Grades each submission in a process that a worker forks. Several threads may call `grade` at the same time."""
+    """Grades each submission in a process that a worker forks. Several threads may call `grade` at the same time.
+
+    Args:
+        course, limits, isolated: as `grade`
+        state: the course's folder of results and prepared sources
+    """
 
     def __init__(self, course: Path, state: Path, limits: Limits, isolated: bool):
         self.course, self.state, self.limits, self.isolated = course, state, limits, isolated

@@ -113,6 +113,7 @@ class LimitedExecute(Execute):
             return None
 
     def output(self, outs, msg, display_id, cell_index):
+        """Keep an output unless there is too much of it. Arguments as `nbclient.NotebookClient.output`."""
         size = sum(len(str(part)) for part in msg["content"].values())
         self.cell_size += size
         self.notebook_size += size
