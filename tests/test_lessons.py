@@ -96,7 +96,8 @@ SHORTER = {
         )
     ],
     "06": [("n=120 if SMOKE else 300", "n=200"), ("n=40 if SMOKE else 100", "n=60")],
-    "07": [("steps=300", "steps=150")],  # of the heads that choose α
+    # of the heads that choose α; trainings of the others
+    "07": [("steps=300", "steps=150"), ("RUNS = 1 if SMOKE else 3", "RUNS = 1 if SMOKE else 2")],
     "11": [("test.images[: 60 if SMOKE else 200]", "test.images[:60]")],  # as in the smoke run, with all claims
 }
 
