@@ -43,7 +43,7 @@ class RecipeReader:
 
     Of each method:
 
-    key: where the value stands; behind it the value where there is none
+    key: where the value stands; a default may follow it
     low, high: what a number must lie between
     kind: of numbers
     """
