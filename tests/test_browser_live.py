@@ -53,6 +53,12 @@ def opened(page, address):
     page.wait_for_function("typeof state !== 'undefined' && state.map && $('photo').complete")
 
 
+def turn(page, name: str) -> None:
+    """Open a part of the page. The event that shows it comes after the click."""
+    page.get_by_role("link", name=name).click()
+    page.locator("a[aria-current=page]", has_text=name).wait_for()
+
+
 def said(page, where="#said") -> str:
     return page.locator(where).inner_text()
 
@@ -204,7 +210,7 @@ def test_by_hand_is_lesson_01(page):
     source = next(c.source for c in code_cells(read(LESSONS[1])) if c.source.startswith("features = torch.tensor"))
     given = {"torch": torch}
     exec(source[: source.index("fig, axes")], given)
-    page.get_by_role("link", name="By hand").click()
+    turn(page, "By hand")
     features = given["features"]
     assert page.evaluate("Object.entries(CHANNELS)") == [
         [name, channel.flatten().tolist()] for name, channel in zip(given["channel_names"], features, strict=True)
@@ -229,7 +235,7 @@ def test_axe_finds_nothing(browser, folder, scheme):
     page = browser.new_page(color_scheme=scheme, reduced_motion="reduce")
     opened(page, (folder / "index.html").as_uri())
     for tab in ("Explore", "By hand", "Your photo, camera"):
-        page.get_by_role("link", name=tab).click()
+        turn(page, tab)
         for question in page.locator("#questions button").all() if tab == "Explore" else [None]:
             if question:
                 question.click()
@@ -240,8 +246,8 @@ def test_axe_finds_nothing(browser, folder, scheme):
 
 
 def test_from_a_folder_the_page_says_how_to_bring_the_network(page):
-    page.get_by_role("link", name="Your photo, camera").click()
-    assert "explore the stored pictures" in page.locator("#state").inner_text().lower()
+    turn(page, "Your photo, camera")
+    page.locator("#state", has_text="explore the stored pictures").wait_for()
     assert not page.locator("#sources").is_visible()
 
 
@@ -303,7 +309,7 @@ def own(browser, served):
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     opened(page, served)
-    page.get_by_role("link", name="Your photo, camera").click()
+    turn(page, "Your photo, camera")
     page.wait_for_function("network.session", timeout=120_000)
     yield page
     assert wrong == []
@@ -317,7 +323,7 @@ def test_no_picture_leaves_the_device_is_said(own):
 
 def test_a_photo_gives_five_words_and_their_maps(own, folder, lite0):
     """One that is stored too: the same words in the same order, as far as JPEG and the browser's resizing let them."""
-    own.get_by_role("link", name="Your photo, camera").click()
+    turn(own, "Your photo, camera")
     own.set_input_files("#file", folder / "coffee.jpg")
     own.wait_for_selector("#five button:nth-child(5)")
     assert "espresso" in own.locator("#five button").first.inner_text()
@@ -329,7 +335,7 @@ def test_a_photo_gives_five_words_and_their_maps(own, folder, lite0):
     assert own.locator("#map").is_visible() and own.evaluate("state.a") == own.evaluate(
         "ranked(state.picture.scores, 2)[1]"
     )
-    own.get_by_role("link", name="Your photo, camera").click()
+    turn(own, "Your photo, camera")
     own.set_input_files("#file", {"name": "words.png", "mimeType": "image/png", "buffer": b"no picture"})
     own.wait_for_function("$('state').textContent.includes('no picture that this browser can read')")
 
@@ -366,7 +372,7 @@ def test_scores_of_the_network_in_the_browser(own, folder, lite0):
 
 
 def test_the_camera_gives_maps_while_it_moves(own):
-    own.get_by_role("link", name="Your photo, camera").click()
+    turn(own, "Your photo, camera")
     own.get_by_role("button", name="Start the camera").click()
     own.wait_for_function("$('speed').textContent.includes('maps a second')", timeout=60_000)
     drawn = "() => [...$('liveheat').getContext('2d').getImageData(0, 0, 112, 112).data].reduce((sum, v) => sum + v, 0)"
@@ -384,12 +390,12 @@ def test_the_camera_gives_maps_while_it_moves(own):
 def test_the_second_visit_needs_no_network(own, served):
     own.evaluate("async () => { await navigator.serviceWorker.ready; }")
     opened(own, served)  # once more, with the worker at the door: it keeps what comes
-    own.get_by_role("link", name="Your photo, camera").click()
+    turn(own, "Your photo, camera")
     own.wait_for_function("network.session", timeout=60_000)
     own.context.set_offline(True)
     try:
         opened(own, served)
-        own.get_by_role("link", name="Your photo, camera").click()
+        turn(own, "Your photo, camera")
         own.wait_for_function("network.session", timeout=60_000)
     finally:
         own.context.set_offline(False)
