@@ -1,6 +1,6 @@
 """The kernel of a submission: IPython's, in which test cells find names and functions as the course gave them out.
 
-It is sent as text (`python -c`), because the grader's folder cannot be seen where it runs. Its first argument are the
+It is sent as text (`python -c`), because this folder cannot be seen where it runs. Its first argument are the
 import statements of the instructor's cells. A test cell runs as plain Python in a namespace of its own: what a student
 called `checks`, did to IPython, or shows with a display hook is not part of it. Before it, replaced functions are put
 back; when they are replaced again while it runs, it fails. What was replaced goes into the reply, as `changed`.
